@@ -1,0 +1,350 @@
+/**
+ * The audit log as programs use it: a typed service that validates records with a schema, appends them, and groups
+ * appends into transactions.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const Event = Schema.TaggedUnion({ RoleGranted: { actor: Schema.String, role: Schema.String } })
+ *
+ * class Audit extends AuditLog.Service<Audit>()("app/Audit", { schema: Event }) {}
+ *
+ * const AuditLive = Audit.layer.pipe(Layer.provide(FileAppender.layer({ path: "audit.jsonl" })))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { Appender, makeMemory } from "./Appender.ts"
+import * as AuditError from "./AuditError.ts"
+import type { Buffered, Receipt } from "./AuditRecord.ts"
+import type * as Codec from "./Codec.ts"
+import * as Metrics from "./internal/metrics.ts"
+import * as RecordEncoder from "./internal/recordEncoder.ts"
+import * as SizePolicy from "./SizePolicy.ts"
+import * as Transaction from "./Transaction.ts"
+
+/**
+ * Appends records.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Writer<in A> {
+  /**
+   * Appends one record. Outside a transaction it succeeds only when the record's line is in the log, whole and as
+   * durable as the sync policy asks. Inside one it succeeds when the record is valid and buffered.
+   */
+  readonly append: (record: A) => Effect.Effect<Receipt, AuditError.AuditError>
+  /**
+   * Appends records as a transaction of their own, or as part of the one that is open: a reader sees all of them or
+   * none. The receipts are in the order of the records. No records, no write.
+   */
+  readonly appendAll: (records: Iterable<A>) => Effect.Effect<ReadonlyArray<Receipt>, AuditError.AuditError>
+}
+
+/**
+ * An audit log for records of type `A`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AuditLog<in A> extends Writer<A> {
+  /**
+   * Runs an effect and lands the appends of it, of its children and of what it calls, all together, when it succeeds.
+   * When it fails, dies or is interrupted, nothing of it is written.
+   *
+   * **Details**
+   *
+   * A failure of the write fails the result, after the effect itself has succeeded. Waiting for the write cannot be
+   * interrupted. An inner transaction joins the outer one when it succeeds, and disappears when it fails. An append by
+   * a fiber that outlives the transaction fails with `TransactionClosed`. A transaction without appends writes nothing.
+   */
+  readonly transaction: <B, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E | AuditError.AuditError, R>
+  /**
+   * A transaction bound to the current scope: what is appended through the returned writer lands when the scope closes
+   * with success, and is discarded otherwise.
+   *
+   * **Gotchas**
+   *
+   * Finalizers have no typed errors: a failure of the write becomes a defect of the scope. Prefer `transaction`, unless
+   * the code already has a scope that decides.
+   */
+  readonly scoped: Effect.Effect<Writer<A>, never, Scope.Scope>
+}
+
+/**
+ * What a test reads from, and does to, the log of `layerTest`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TestLog<out A> {
+  /** The records that landed, in the order of the log, as the values that were appended. */
+  readonly records: Effect.Effect<ReadonlyArray<A>>
+  /** What a log file would hold, to the byte. */
+  readonly text: Effect.Effect<string>
+  /** Makes the next writes (`times`, 1 by default) fail with a reason; nothing of them lands. */
+  readonly failNext: (
+    reason: AuditError.AuditErrorReason,
+    options?: { readonly times?: number }
+  ) => Effect.Effect<void>
+}
+
+/**
+ * The identifier of the {@link TestLog} of one service.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Test<in out Self> {
+  readonly "~effect-auditlog/AuditLog/Test": (_: Self) => Self
+}
+
+/**
+ * The schemas an audit log takes: they encode without services, to an object that has neither of the reserved keys
+ * `_audit` and `_hash`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RecordSchema<S extends Schema.ConstraintEncoder<unknown>> = [Unfit<S["Encoded"]>] extends [never] ? S
+  : { readonly "a record must encode to a JSON object without the keys _audit and _hash": Unfit<S["Encoded"]> }
+
+type Unfit<Encoded> = 0 extends 1 & Encoded ? never
+  : Encoded extends string | number | boolean | bigint | symbol | null | undefined | ReadonlyArray<unknown> ? Encoded
+  : string extends keyof Encoded ? never
+  : Extract<keyof Encoded, "_audit" | "_hash">
+
+/**
+ * The class that {@link Service} returns, to be extended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ServiceClass<Self, Name extends string, S extends Schema.ConstraintEncoder<unknown>>
+  extends Context.ServiceClass<Self, `effect-auditlog/${Name}`, AuditLog<S["Type"]>>
+{
+  /** The schema of the records. */
+  readonly schema: S
+  /** The log on top of an appender. */
+  readonly layer: Layer.Layer<Self, never, Appender>
+  /** The log in memory, and the {@link TestLog} that shows what landed. */
+  readonly layerTest: Layer.Layer<Self | Test<Self>>
+  /** The key of the test log that `layerTest` provides. */
+  readonly Test: Context.Service<Test<Self>, TestLog<S["Type"]>>
+  /** {@link AuditLog.transaction} of the log in the context. */
+  readonly transaction: <B, E, R>(
+    effect: Effect.Effect<B, E, R>
+  ) => Effect.Effect<B, E | AuditError.AuditError, R | Self>
+}
+
+/**
+ * Makes the service of an audit log: a class to extend, so that each log is a type of its own.
+ *
+ * **Gotchas**
+ *
+ * Names identify services at run time: two logs of one name in one program share a slot, whatever their schemas.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const Service = <Self>() =>
+<const Name extends string, S extends Schema.ConstraintEncoder<unknown>>(
+  name: Name,
+  options: { readonly schema: S & RecordSchema<S> }
+): ServiceClass<Self, Name, S> => {
+  const schema: S = options.schema
+  const key = Context.Service<Self, AuditLog<S["Type"]>>()(`effect-auditlog/${name}` as const)
+  const Test = Context.Service<Test<Self>, TestLog<S["Type"]>>(`effect-auditlog/${name}/Test`)
+  const encoder = RecordEncoder.make(schema)
+  return Object.assign(key, {
+    schema,
+    Test,
+    layer: Layer.effect(key, Effect.map(Appender, (appender) => make(name, encoder, appender))),
+    layerTest: Layer.effectContext(Effect.sync(() => {
+      const { appender, memory } = makeMemory()
+      return Context.make(key, make(name, encoder, appender)).pipe(
+        Context.add(Test, {
+          records: Effect.map(memory.records, (records) => records.map((record) => record.value as S["Type"])),
+          text: memory.text,
+          failNext: memory.failNext
+        })
+      )
+    })),
+    transaction: <B, E, R>(effect: Effect.Effect<B, E, R>) => key.use((log) => log.transaction(effect))
+  })
+}
+
+const make = <A>(
+  name: string,
+  encoder: RecordEncoder.RecordEncoder,
+  { append: store, limits }: Appender["Service"]
+): AuditLog<A> => {
+  // One reference for each built log, so that a transaction of one log never takes the records of another.
+  const Current = Context.Reference<Transaction.Transaction | undefined>(
+    `effect-auditlog/${name}/Transaction/${instances++}`,
+    { defaultValue: () => undefined }
+  )
+
+  const prepare = (record: A, fiber: Fiber.Fiber<unknown, unknown>) =>
+    Effect.flatMap(encoder(record, { at: timestamp(fiber), trace: trace(fiber) }), (encoded) => {
+      const admitted = SizePolicy.admit(limits, encoded)
+      if (Result.isFailure(admitted)) return Effect.fail(AuditError.make(admitted.failure))
+      const { oversize, sizeBytes } = admitted.success
+      return Effect.succeed<Prepared>({ encoded, sizeBytes, oversize })
+    })
+
+  const write = (
+    records: ReadonlyArray<Prepared>,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    tx: Transaction.Transaction | undefined
+  ): Effect.Effect<ReadonlyArray<Receipt>, AuditError.AuditError> => {
+    const sizeBytes = records.reduce((sum, record) => sum + record.sizeBytes, 0)
+    const encoded = records.map((record) => record.encoded)
+    const fit = tx === undefined
+      ? Transaction.checkSize(records.length, sizeBytes, limits)
+      : Transaction.add(tx, encoded, sizeBytes, limits)
+    if (Result.isFailure(fit)) return Effect.fail(AuditError.make(fit.failure))
+    const receipts: Effect.Effect<ReadonlyArray<Receipt>, AuditError.AuditError> = tx === undefined
+      ? traced("AuditLog.append", fiber, encoded.length, store(encoded))
+      : Effect.succeed(records.map(buffered))
+    return limits.sizePolicy._tag === "Warn" && records.some((record) => record.oversize)
+      ? Effect.tap(receipts, () => warnOversize(records, limits.sizePolicy.limitBytes))
+      : receipts
+  }
+
+  const writer = (
+    current: (fiber: Fiber.Fiber<unknown, unknown>) => Transaction.Transaction | undefined
+  ): Writer<A> => ({
+    append: (record) =>
+      Effect.withFiber<Receipt, AuditError.AuditError>((fiber) =>
+        Effect.flatMap(
+          prepare(record, fiber),
+          (prepared) => Effect.map(write([prepared], fiber, current(fiber)), (receipts) => receipts[0]!)
+        )
+      ).pipe(Effect.tapError(countError)),
+    appendAll: (records) =>
+      Effect.withFiber<ReadonlyArray<Receipt>, AuditError.AuditError>((fiber) =>
+        Effect.flatMap(
+          Effect.forEach(Array.from(records), (record) => prepare(record, fiber)),
+          (prepared) => write(prepared, fiber, current(fiber))
+        )
+      ).pipe(Effect.tapError(countError))
+  })
+
+  const land = (tx: Transaction.Transaction): Effect.Effect<void, AuditError.AuditError> =>
+    Effect.withFiber<void, AuditError.AuditError>((fiber) => {
+      const { records, sizeBytes } = Transaction.end(tx)
+      if (records.length === 0) return Effect.void
+      if (tx.parent === undefined) {
+        return Effect.asVoid(traced("AuditLog.commit", fiber, records.length, store(records)))
+      }
+      const joined = Transaction.add(tx.parent, records, sizeBytes, limits)
+      return Result.isFailure(joined) ? Effect.fail(AuditError.make(joined.failure)) : Effect.void
+    }).pipe(Effect.tapError(countError), Effect.uninterruptible)
+
+  return {
+    ...writer((fiber) => fiber.getRef(Current)),
+    transaction: (effect) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Current, (parent) => {
+          const tx = Transaction.begin(parent)
+          return Effect.matchCauseEffect(restore(Effect.provideService(effect, Current, tx)), {
+            onFailure: (cause) => {
+              Transaction.end(tx)
+              return Effect.failCause(cause)
+            },
+            onSuccess: (value) => Effect.as(land(tx), value)
+          })
+        })
+      ),
+    scoped: Effect.uninterruptible(Effect.gen(function*() {
+      const tx = Transaction.begin(yield* Current)
+      yield* Scope.addFinalizerExit(yield* Effect.scope, (exit) =>
+        Exit.isSuccess(exit)
+          ? Effect.orDie(land(tx))
+          : Effect.sync(() => Transaction.end(tx)))
+      return writer(() => tx)
+    }))
+  }
+}
+
+let instances = 0
+
+interface Prepared {
+  readonly encoded: Codec.Encoded
+  readonly sizeBytes: number
+  readonly oversize: boolean
+}
+
+const buffered = ({ oversize, sizeBytes }: Prepared): Buffered => ({
+  writer: undefined,
+  seq: undefined,
+  bytes: sizeBytes,
+  hash: undefined,
+  durability: "buffered",
+  oversize
+})
+
+const countError = (error: AuditError.AuditError): Effect.Effect<void> =>
+  Metric.update(Metrics.errors(error.reason._tag), 1)
+
+const warnOversize = Effect.fnUntraced(function*(records: ReadonlyArray<Prepared>, limitBytes: number) {
+  for (const { encoded, oversize, sizeBytes } of records) {
+    if (!oversize) continue
+    yield* Metric.update(Metrics.oversize, 1)
+    yield* Effect.logWarning(
+      `audit record${
+        encoded.tag === undefined ? "" : ` ${JSON.stringify(encoded.tag)}`
+      } is ${sizeBytes} bytes; the limit is ${limitBytes}. It is written; ` +
+        `pipes and shell tools may split a line of this length`
+    ).pipe(Effect.annotateLogs({
+      "auditlog.size_bytes": sizeBytes,
+      "auditlog.limit_bytes": limitBytes,
+      ...(encoded.tag === undefined ? {} : { "auditlog.tag": encoded.tag })
+    }))
+  }
+})
+
+// toISOString costs 0.5 µs, and at full speed many records fall into one millisecond.
+let stampedMillis = Number.NaN
+let stamped = ""
+
+const timestamp = (fiber: Fiber.Fiber<unknown, unknown>): string => {
+  const millis = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+  if (millis !== stampedMillis) {
+    stamped = new Date(millis).toISOString()
+    stampedMillis = millis
+  }
+  return stamped
+}
+
+const traceId = /^[0-9a-f]{32}$/
+const spanId = /^[0-9a-f]{16}$/
+
+const trace = (fiber: Fiber.Fiber<unknown, unknown>): string | undefined => {
+  const span = fiber.cache.span
+  if (span === undefined || !traceId.test(span.traceId) || !spanId.test(span.spanId)) return undefined
+  return `${span.traceId}-${span.spanId}`
+}
+
+// A span costs 6.5 µs: worth it only where the program traces, that is where a span is current.
+const traced = <B, E>(
+  name: string,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  records: number,
+  effect: Effect.Effect<B, E>
+): Effect.Effect<B, E> =>
+  fiber.cache.span === undefined
+    ? effect
+    : Effect.withSpan(effect, name, { attributes: { "auditlog.records": records } })

@@ -1,0 +1,26 @@
+/**
+ * The audit log for Effect programs: typed, transactional, durable before it is acknowledged.
+ *
+ * @since 0.1.0
+ */
+
+/** @since 0.1.0 */
+export * as AuditError from "./AuditError.ts"
+/** @since 0.1.0 */
+export * as AuditRecord from "./AuditRecord.ts"
+/** @since 0.1.0 */
+export * as Codec from "./Codec.ts"
+/** @since 0.1.0 */
+export * as SizePolicy from "./SizePolicy.ts"
+/** @since 0.1.0 */
+export * as HashChain from "./HashChain.ts"
+/** @since 0.1.0 */
+export * as Appender from "./Appender.ts"
+/** @since 0.1.0 */
+export * as Transaction from "./Transaction.ts"
+/** @since 0.1.0 */
+export * as AuditLog from "./AuditLog.ts"
+/** @since 0.1.0 */
+export * as FileAppender from "./FileAppender.ts"
+/** @since 0.1.0 */
+export * as LogReader from "./LogReader.ts"

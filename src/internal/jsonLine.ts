@@ -1,0 +1,113 @@
+/**
+ * JSON text that is safe on one line: what JSON cannot hold is found before it is lost, and what a terminal, a log
+ * viewer or a naive reader would act on is escaped.
+ */
+
+/** Nesting admitted in a record. Deeper values exhaust the stack of many JSON readers (jq stops at 256 by default). */
+export const nestingDepthMax = 64
+
+/** A value that JSON cannot hold, and where it is. */
+export interface JsonFault {
+  readonly path: ReadonlyArray<string | number>
+  readonly problem: string
+}
+
+const isRawJson = (JSON as unknown as { isRawJSON?: (value: unknown) => boolean }).isRawJSON ?? (() => false)
+
+const scalarFault = (value: unknown): string | undefined => {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return undefined
+    case "number":
+      return Number.isFinite(value) ? undefined : `${value} is not a JSON number`
+    case "undefined":
+      return "undefined is not a JSON value; leave the key out"
+    case "bigint":
+      return "a BigInt is not a JSON value; encode it as a string"
+    default:
+      return `a ${typeof value} is not a JSON value`
+  }
+}
+
+const objectFault = (value: object): string | undefined => {
+  const kind = Object.prototype.toString.call(value).slice(8, -1)
+  if (kind !== "Object") return `a ${kind} is not a JSON value; give the schema an encoding for it`
+  return typeof (value as { toJSON?: unknown }).toJSON === "function"
+    ? "an object with a toJSON method is not a JSON value; give the schema an encoding for it"
+    : undefined
+}
+
+/** Returns the first value that `JSON.stringify` would drop, change or throw on, depth first. */
+export const findFault = (root: unknown): JsonFault | undefined => {
+  const path: Array<string | number> = []
+  const visit = (value: unknown): string | undefined => {
+    if (value === null) return undefined
+    if (typeof value !== "object") return scalarFault(value)
+    if (path.length >= nestingDepthMax) return `nested deeper than ${nestingDepthMax} levels`
+    if (Array.isArray(value)) {
+      for (let i = 0; i < value.length; i++) {
+        path.push(i)
+        const problem = visit(value[i])
+        if (problem !== undefined) return problem
+        path.pop()
+      }
+      return undefined
+    }
+    if (isRawJson(value)) return undefined
+    const own = objectFault(value)
+    if (own !== undefined) return own
+    for (const key of Object.keys(value)) {
+      path.push(key)
+      const problem = visit((value as Record<string, unknown>)[key])
+      if (problem !== undefined) return problem
+      path.pop()
+    }
+    return undefined
+  }
+  const problem = visit(root)
+  return problem === undefined ? undefined : { path, problem }
+}
+
+const nonFiniteText = /"(?:NaN|-?Infinity)"/
+
+/** Whether a JSON text holds a string that a schema's JSON codec writes for a number which JSON cannot hold. */
+export const mayHideNonFinite = (json: string): boolean => nonFiniteText.test(json)
+
+/** Returns the first number that is NaN or infinite, also inside maps, sets and other iterables. */
+export const findNonFinite = (root: unknown): JsonFault | undefined => {
+  const path: Array<string | number> = []
+  const visit = (value: unknown): string | undefined => {
+    if (typeof value === "number") return Number.isFinite(value) ? undefined : `${value} is not a JSON number`
+    if (typeof value !== "object" || value === null || path.length >= nestingDepthMax) return undefined
+    const entries: Iterable<readonly [string | number, unknown]> = Symbol.iterator in value
+      ? Array.from(value as Iterable<unknown>).entries()
+      : Object.entries(value)
+    for (const [key, child] of entries) {
+      path.push(key)
+      const problem = visit(child)
+      if (problem !== undefined) return problem
+      path.pop()
+    }
+    return undefined
+  }
+  const problem = visit(root)
+  return problem === undefined ? undefined : { path, problem }
+}
+
+/**
+ * Characters that are legal inside a JSON string and yet dangerous in a log: DEL and C1 controls (terminal escapes),
+ * U+2028/2029 (line ends to Node's readline and others), bidi and invisible marks, the BOM, interlinear annotations.
+ */
+// oxlint-disable-next-line no-control-regex -- the point of this expression is to match control characters
+const dangerous = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/
+const dangerousAll = new RegExp(dangerous, "g")
+
+/** Escapes the dangerous characters of a JSON text; its value stays the same, since they stand only inside strings. */
+export const escape = (json: string): string =>
+  dangerous.test(json)
+    ? json.replace(dangerousAll, (char) => "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0"))
+    : json
+
+/** JSON text of a value that has no {@link findFault fault}, escaped. */
+export const stringify = (value: unknown): string => escape(JSON.stringify(value))

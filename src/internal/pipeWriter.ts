@@ -1,0 +1,99 @@
+/**
+ * Appends to a FIFO. Here `PIPE_BUF` is real: a write of up to that many bytes is atomic, a longer one may be mixed with
+ * those of other writers. So a transaction must fit it as a whole, and is one write. Nothing can be read back or
+ * flushed; the receipt says `pipe`.
+ */
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as AuditError from "../AuditError.ts"
+import * as HashChain from "../HashChain.ts"
+import { errorCode, type FilePort } from "./filePort.ts"
+import type { LogFile } from "./logFile.ts"
+import type { LogWriterOptions, Observer, Pending } from "./logWriter.ts"
+
+/** `PIPE_BUF` of Linux (limits.h), in bytes. */
+export const pipeBytesMax = 4096
+
+/** How long a full pipe is waited for: a reader that takes nothing for so long has stopped reading. */
+const waitMillisMax = 5000
+const waitMillisStep = 5
+
+export class PipeWriter {
+  private head: HashChain.Head = { writer: SecureRandom.ulidUnsafe(), seq: 0, prev: undefined }
+  private closed = false
+  private readonly port: FilePort
+  private readonly options: LogWriterOptions
+  private readonly observer: Observer
+  private readonly file: LogFile
+  private readonly digest: HashChain.Digest
+
+  constructor(port: FilePort, options: LogWriterOptions, observer: Observer, file: LogFile) {
+    this.port = port
+    this.options = options
+    this.observer = observer
+    this.file = file
+    this.digest = HashChain.digest(options.key)
+  }
+
+  /** Writes the transactions of a batch one after the other, and answers each. */
+  commit(batch: ReadonlyArray<Pending>, done: () => void): void {
+    const writeFrom = (index: number): void => {
+      const entry = batch[index]
+      if (entry === undefined) return done()
+      this.write(entry, 0, () => writeFrom(index + 1))
+    }
+    writeFrom(0)
+  }
+
+  flush(done: () => void): void {
+    done()
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.port.close(this.file.fd)
+  }
+
+  private write(entry: Pending, waitedMillis: number, next: () => void): void {
+    const { head, lines } = HashChain.link(this.head, entry.item, {
+      seen: undefined,
+      attempt: 0,
+      key: this.options.key?.id,
+      digest: this.digest
+    })
+    const bytes = Buffer.from(lines.map((line) => line.text).join(""))
+    try {
+      this.port.write(this.file.fd, bytes)
+    } catch (cause) {
+      const code = errorCode(cause)
+      if (code === "EAGAIN" && waitedMillis < waitMillisMax) {
+        setTimeout(() => this.write(entry, waitedMillis + waitMillisStep, next), waitMillisStep)
+        return
+      }
+      entry.resume(Effect.fail(AuditError.make(this.unwritten(code, cause))))
+      return next()
+    }
+    this.head = head
+    this.observer.stored([entry], lines.length, bytes.length)
+    entry.resume(Effect.succeed(lines.map((line) => ({
+      writer: head.writer,
+      seq: line.seq,
+      bytes: line.bytes,
+      hash: line.hash,
+      durability: "pipe" as const,
+      oversize: false
+    }))))
+    next()
+  }
+
+  // A write of up to PIPE_BUF bytes happens as a whole or not at all.
+  private unwritten(code: string, cause: unknown): AuditError.Unavailable {
+    const problem = code === "EAGAIN"
+      ? `the FIFO is full and its reader has taken nothing for ${waitMillisMax / 1000} seconds`
+      : code === "EPIPE"
+      ? "no program reads the FIFO any more"
+      : `write failed (${code})`
+    return new AuditError.Unavailable({ path: this.options.path, problem, committed: "no", isRetryable: true, cause })
+  }
+}
