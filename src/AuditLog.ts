@@ -26,8 +26,8 @@ import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { Appender, makeMemory } from "./Appender.ts"
 import * as AuditError from "./AuditError.ts"
-import type { Buffered, Receipt } from "./AuditRecord.ts"
-import type * as Codec from "./Codec.ts"
+import type { Buffered, Receipt, Written } from "./AuditRecord.ts"
+import * as Codec from "./Codec.ts"
 import * as Metrics from "./internal/metrics.ts"
 import * as RecordEncoder from "./internal/recordEncoder.ts"
 import * as SizePolicy from "./SizePolicy.ts"
@@ -136,10 +136,15 @@ export interface ServiceClass<Self, Name extends string, S extends Schema.Constr
 {
   /** The schema of the records. */
   readonly schema: S
-  /** The log on top of an appender. */
+  /**
+   * The log on top of an appender. Built anew wherever it is provided, so that a layer provided inside another one
+   * writes to its own file; logs of this class on one appender share their transactions.
+   */
   readonly layer: Layer.Layer<Self, never, Appender>
   /** The log in memory, and the {@link TestLog} that shows what landed. */
   readonly layerTest: Layer.Layer<Self | Test<Self>>
+  /** `layerTest` with limits of its own, such as a size policy that rejects. */
+  readonly layerTestWith: (limits: Partial<SizePolicy.Limits>) => Layer.Layer<Self | Test<Self>>
   /** The key of the test log that `layerTest` provides. */
   readonly Test: Context.Service<Test<Self>, TestLog<S["Type"]>>
   /** {@link AuditLog.transaction} of the log in the context. */
@@ -167,34 +172,61 @@ export const Service = <Self>() =>
   const key = Context.Service<Self, AuditLog<S["Type"]>>()(`effect-auditlog/${name}` as const)
   const Test = Context.Service<Test<Self>, TestLog<S["Type"]>>(`effect-auditlog/${name}/Test`)
   const encoder = RecordEncoder.make(schema)
-  return Object.assign(key, {
-    schema,
-    Test,
-    layer: Layer.effect(key, Effect.map(Appender, (appender) => make(name, encoder, appender))),
-    layerTest: Layer.effectContext(Effect.sync(() => {
-      const { appender, memory } = makeMemory()
-      return Context.make(key, make(name, encoder, appender)).pipe(
+  // One reference for each appender, so that a transaction of one log never takes the records of another.
+  const references = new WeakMap<Appender["Service"], TransactionReference>()
+  const build = (appender: Appender["Service"]): AuditLog<S["Type"]> => {
+    const reference = references.get(appender) ??
+      Context.Reference<Transaction.Transaction | undefined>(
+        `effect-auditlog/${name}/Transaction/${referenceCount++}`,
+        { defaultValue: () => undefined }
+      )
+    references.set(appender, reference)
+    return make(encoder, appender, reference)
+  }
+  const layerTestWith = (limits: Partial<SizePolicy.Limits>): Layer.Layer<Self | Test<Self>> =>
+    Layer.effectContext(Effect.sync(() => {
+      const { appender, memory } = makeMemory(limits)
+      return Context.make(key, build(appender)).pipe(
         Context.add(Test, {
           records: Effect.map(memory.records, (records) => records.map((record) => record.value as S["Type"])),
           text: memory.text,
           failNext: memory.failNext
         })
       )
-    })),
+    }))
+  return Object.assign(key, {
+    schema,
+    Test,
+    // A layer value is built once for all nested provides of it: without `fresh` the log of an outer one would stand in
+    // for that of an inner one, on another file.
+    layer: Layer.fresh(Layer.effect(key, Effect.map(Appender, build))),
+    layerTest: layerTestWith({}),
+    layerTestWith,
     transaction: <B, E, R>(effect: Effect.Effect<B, E, R>) => key.use((log) => log.transaction(effect))
   })
 }
 
+type TransactionReference = Context.Reference<Transaction.Transaction | undefined>
+
+/** How many references have been made: their keys must differ. */
+let referenceCount = 0
+
 const make = <A>(
-  name: string,
   encoder: RecordEncoder.RecordEncoder,
-  { append: store, limits }: Appender["Service"]
+  appender: Appender["Service"],
+  Current: TransactionReference
 ): AuditLog<A> => {
-  // One reference for each built log, so that a transaction of one log never takes the records of another.
-  const Current = Context.Reference<Transaction.Transaction | undefined>(
-    `effect-auditlog/${name}/Transaction/${instances++}`,
-    { defaultValue: () => undefined }
-  )
+  const { limits } = appender
+  const store = (
+    span: string,
+    records: ReadonlyArray<Codec.Encoded>,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<ReadonlyArray<Written>, AuditError.AuditError> => {
+    const stored = traced(span, fiber, records.length, appender.append(records))
+    return limits.sizePolicy._tag === "Warn" && records.some((record) => SizePolicy.isOversize(limits, record))
+      ? Effect.tap(stored, () => warnOversize(records, limits))
+      : stored
+  }
 
   const prepare = (record: A, fiber: Fiber.Fiber<unknown, unknown>) =>
     Effect.flatMap(encoder(record, { at: timestamp(fiber), trace: trace(fiber) }), (encoded) => {
@@ -215,12 +247,9 @@ const make = <A>(
       ? Transaction.checkSize(records.length, sizeBytes, limits)
       : Transaction.add(tx, encoded, sizeBytes, limits)
     if (Result.isFailure(fit)) return Effect.fail(AuditError.make(fit.failure))
-    const receipts: Effect.Effect<ReadonlyArray<Receipt>, AuditError.AuditError> = tx === undefined
-      ? traced("AuditLog.append", fiber, encoded.length, store(encoded))
+    return tx === undefined
+      ? store("AuditLog.append", encoded, fiber)
       : Effect.succeed(records.map(buffered))
-    return limits.sizePolicy._tag === "Warn" && records.some((record) => record.oversize)
-      ? Effect.tap(receipts, () => warnOversize(records, limits.sizePolicy.limitBytes))
-      : receipts
   }
 
   const writer = (
@@ -247,7 +276,7 @@ const make = <A>(
       const { records, sizeBytes } = Transaction.end(tx)
       if (records.length === 0) return Effect.void
       if (tx.parent === undefined) {
-        return Effect.asVoid(traced("AuditLog.commit", fiber, records.length, store(records)))
+        return Effect.asVoid(store("AuditLog.commit", records, fiber))
       }
       const joined = Transaction.add(tx.parent, records, sizeBytes, limits)
       return Result.isFailure(joined) ? Effect.fail(AuditError.make(joined.failure)) : Effect.void
@@ -279,8 +308,6 @@ const make = <A>(
   }
 }
 
-let instances = 0
-
 interface Prepared {
   readonly encoded: Codec.Encoded
   readonly sizeBytes: number
@@ -299,19 +326,20 @@ const buffered = ({ oversize, sizeBytes }: Prepared): Buffered => ({
 const countError = (error: AuditError.AuditError): Effect.Effect<void> =>
   Metric.update(Metrics.errors(error.reason._tag), 1)
 
-const warnOversize = Effect.fnUntraced(function*(records: ReadonlyArray<Prepared>, limitBytes: number) {
-  for (const { encoded, oversize, sizeBytes } of records) {
-    if (!oversize) continue
+const warnOversize = Effect.fnUntraced(function*(records: ReadonlyArray<Codec.Encoded>, limits: SizePolicy.Limits) {
+  for (const record of records) {
+    if (!SizePolicy.isOversize(limits, record)) continue
+    const sizeBytes = Codec.lineBytesMax(record.fieldsBytes, limits.key)
+    const { limitBytes } = limits.sizePolicy
+    const which = record.tag === undefined ? "audit record" : `audit record ${JSON.stringify(record.tag)}`
     yield* Metric.update(Metrics.oversize, 1)
     yield* Effect.logWarning(
-      `audit record${
-        encoded.tag === undefined ? "" : ` ${JSON.stringify(encoded.tag)}`
-      } is ${sizeBytes} bytes; the limit is ${limitBytes}. It is written; ` +
+      `${which} is ${sizeBytes} bytes; the limit is ${limitBytes}. It is written; ` +
         `pipes and shell tools may split a line of this length`
     ).pipe(Effect.annotateLogs({
       "auditlog.size_bytes": sizeBytes,
       "auditlog.limit_bytes": limitBytes,
-      ...(encoded.tag === undefined ? {} : { "auditlog.tag": encoded.tag })
+      ...(record.tag === undefined ? {} : { "auditlog.tag": record.tag })
     }))
   }
 })
@@ -320,8 +348,12 @@ const warnOversize = Effect.fnUntraced(function*(records: ReadonlyArray<Prepared
 let stampedMillis = Number.NaN
 let stamped = ""
 
+/** 9999-12-31T23:59:59.999Z: later years have more than four digits, and RFC 3339 has no form for them. */
+const millisMax = 253_402_300_799_999
+
 const timestamp = (fiber: Fiber.Fiber<unknown, unknown>): string => {
-  const millis = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+  // a clock that is out of range is wrong by thousands of years; the record counts more than its time
+  const millis = Math.min(Math.max(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), 0), millisMax)
   if (millis !== stampedMillis) {
     stamped = new Date(millis).toISOString()
     stampedMillis = millis

@@ -269,6 +269,17 @@ const stampFault = (audit: unknown): Parsed => {
 }
 
 /**
+ * Whether a line begins as a record or a resync line does: a cheap test before the line is parsed.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const mayBeRecord = (line: Uint8Array): boolean => {
+  for (let i = 0; i < recordPrefix.length; i++) if (line[i] !== recordPrefix.charCodeAt(i)) return false
+  return true
+}
+
+/**
  * The offset of the last place inside a line, after its start, at which a record or a resync line could begin; -1 if
  * there is none.
  *

@@ -10,17 +10,18 @@ import * as ByteSize from "effect/ByteSize"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import type * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { resolve } from "node:path"
 import { Appender, group } from "./Appender.ts"
 import * as AuditError from "./AuditError.ts"
 import type { Written } from "./AuditRecord.ts"
+import * as Codec from "./Codec.ts"
 import * as HashChain from "./HashChain.ts"
+import * as Environment from "./internal/environment.ts"
 import { FilePort } from "./internal/filePort.ts"
 import * as GroupCommit from "./internal/groupCommit.ts"
 import * as LogFile from "./internal/logFile.ts"
@@ -155,7 +156,8 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
         )
     )
     if (typeof sync === "object") {
-      yield* flush(writer).pipe(Effect.delay(sync.every), Effect.forever, Effect.forkScoped)
+      const every = Duration.max(Duration.fromInputUnsafe(sync.every), Duration.millis(1))
+      yield* flush(writer).pipe(Effect.delay(every), Effect.forever, Effect.forkScoped)
     }
     return Appender.of({
       limits,
@@ -163,7 +165,7 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
         Effect.suspend(() => {
           if (records.length === 0) return Effect.succeed([])
           let bytes = 0
-          for (const record of records) bytes += record.fieldsBytes
+          for (const record of records) bytes += Codec.lineBytesMax(record.fieldsBytes, limits.key)
           return commits.submit(group(records), bytes)
         })
     })
@@ -228,34 +230,48 @@ export const layer = (options: Options): Layer.Layer<Appender, AuditError.AuditE
  */
 export const config: Config.Config<Options> = Config.all({
   path: Config.NonEmptyString("PATH"),
-  sync: Config.schema(Schema.Union([Schema.Literals(["always", "never"]), Schema.DurationFromString]), "SYNC").pipe(
-    Config.withDefault("always" as const)
+  sync: Environment.variable(
+    "SYNC",
+    "always" as const,
+    "always, never, or an interval such as 1 second",
+    Environment.parseSync
   ),
-  sizePolicy: Config.Literals(["warn", "reject", "allow"], "SIZE_POLICY").pipe(Config.withDefault("warn" as const)),
-  limit: Config.ByteSize("SIZE_LIMIT").pipe(Config.withDefault(ByteSize.bytes(SizePolicy.limitBytesDefault))),
-  recordBytesMax: Config.ByteSize("RECORD_LIMIT").pipe(
-    Config.withDefault(ByteSize.bytes(SizePolicy.limitsDefault.recordBytesMax))
+  sizePolicy: Config.Literals(["warn", "reject", "allow"], "SIZE_POLICY").pipe(Config.withDefault("warn")),
+  limit: Environment.variable(
+    "SIZE_LIMIT",
+    SizePolicy.limitBytesDefault,
+    Environment.expectedSize,
+    Environment.parseSize
   ),
-  transactionBytesMax: Config.ByteSize("TRANSACTION_LIMIT").pipe(
-    Config.withDefault(ByteSize.bytes(SizePolicy.limitsDefault.transactionBytesMax))
+  recordBytesMax: Environment.variable(
+    "RECORD_LIMIT",
+    SizePolicy.limitsDefault.recordBytesMax,
+    Environment.expectedSize,
+    Environment.parseSize
   ),
-  mode: Config.schema(Schema.String.check(Schema.isPattern(/^0?[0-7]{3}$/)), "MODE").pipe(Config.withDefault("0600")),
-  widerMode: Config.Literals(["warn", "refuse"], "WIDER_MODE").pipe(Config.withDefault("warn" as const)),
+  transactionBytesMax: Environment.variable(
+    "TRANSACTION_LIMIT",
+    SizePolicy.limitsDefault.transactionBytesMax,
+    Environment.expectedSize,
+    Environment.parseSize
+  ),
+  mode: Environment.variable("MODE", 0o600, "permission bits in octal, such as 0640", Environment.parseMode),
+  widerMode: Config.Literals(["warn", "refuse"], "WIDER_MODE").pipe(Config.withDefault("warn")),
   allowNetworkFileSystem: Config.Boolean("ALLOW_NETWORK_FILE_SYSTEM").pipe(Config.withDefault(false)),
-  keyId: Config.schema(Schema.String.check(Schema.isPattern(HashChain.keyIdPattern)), "KEY_ID").pipe(
-    Config.withDefault(undefined)
-  ),
+  keyId: Environment.variable("KEY_ID", undefined, "1 to 64 characters of A-Z a-z 0-9 . _ -", Environment.parseKeyId),
   secret: Config.Redacted("KEY").pipe(Config.withDefault(undefined))
 }).pipe(
   Config.nested("AUDITLOG"),
-  Config.flatMap(({ keyId, limit, mode, secret, sizePolicy, sync, ...rest }) => {
+  Config.flatMap(({ keyId, limit, secret, sizePolicy, ...rest }) => {
     if ((keyId === undefined) !== (secret === undefined)) {
-      return Config.fail(missingHalfOfKey)
+      return Config.fail(
+        new ConfigProvider.SourceError({
+          message: "AUDITLOG_KEY and AUDITLOG_KEY_ID go together: set both, or none"
+        })
+      )
     }
     return Config.succeed<Options>({
       ...rest,
-      mode: Number.parseInt(mode, 8),
-      sync: typeof sync === "string" ? sync : { every: sync },
       sizePolicy: sizePolicies[sizePolicy]({ limit }),
       key: keyId === undefined || secret === undefined ? undefined : { id: keyId, secret }
     })
@@ -263,10 +279,6 @@ export const config: Config.Config<Options> = Config.all({
 )
 
 const sizePolicies = { warn: SizePolicy.warn, reject: SizePolicy.reject, allow: SizePolicy.allow }
-
-const missingHalfOfKey = new ConfigProvider.SourceError({
-  message: "AUDITLOG_KEY and AUDITLOG_KEY_ID go together: set both, or none"
-})
 
 /**
  * The appender that the environment describes; see {@link config} for the variables.

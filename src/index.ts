@@ -23,4 +23,6 @@ export * as AuditLog from "./AuditLog.ts"
 /** @since 0.1.0 */
 export * as FileAppender from "./FileAppender.ts"
 /** @since 0.1.0 */
+export * as LogEntry from "./LogEntry.ts"
+/** @since 0.1.0 */
 export * as LogReader from "./LogReader.ts"

@@ -14,10 +14,10 @@ const tailBytesMax = 1536 * 1024
 const tailBytesFirst = 64 * 1024
 
 /**
- * What a read-back looks at, at most. Other writers append between our size check and our write only what they can in
- * microseconds, unless this process was stopped in between; then the batch is appended again.
+ * What a read-back looks at besides our own bytes, at most. Other writers append between our size check and our write
+ * only what they can in microseconds, unless this process was stopped in between; then the batch is appended again.
  */
-const regionBytesMax = 64 * 1024 * 1024
+const othersBytesMax = 64 * 1024 * 1024
 
 const readFully = (port: FilePort, fd: number, from: number, to: number): Buffer => {
   const bytes = Buffer.allocUnsafe(to - from)
@@ -30,50 +30,42 @@ const readFully = (port: FilePort, fd: number, from: number, to: number): Buffer
   return bytes.subarray(0, filled)
 }
 
-export interface Tail {
-  readonly endsInNewline: boolean
-  /** The whole lines, without their newlines, newest first. */
-  readonly lines: Iterable<Uint8Array>
-}
-
-/** The whole lines between two offsets, as far back as {@link tailBytesMax}. `to` must be over 0. */
-export const read = (port: FilePort, fd: number, from: number, to: number): Tail => {
+/**
+ * The hash of the newest whole record of another writer between two offsets, as far back as {@link tailBytesMax}. Lines
+ * that cannot be checked do not count.
+ */
+export const newestHash = (port: FilePort, fd: number, from: number, to: number, options: {
+  readonly writer: string
+  readonly digests: HashChain.Digests
+}): string | undefined => {
   const near = Math.max(0, from - 1, to - tailBytesFirst)
-  let bytes = readFully(port, fd, near, to)
   const far = Math.max(0, from - 1, to - tailBytesMax)
-  const last = bytes.lastIndexOf(newline)
-  if (near > far && (last <= 0 || bytes.lastIndexOf(newline, last - 1) < 0)) bytes = readFully(port, fd, far, to)
-  return { endsInNewline: bytes.length > 0 && bytes[bytes.length - 1] === newline, lines: wholeLines(bytes) }
+  const hash = newestHashIn(readFully(port, fd, near, to), near === 0, options)
+  return hash === undefined && near > far ? newestHashIn(readFully(port, fd, far, to), far === 0, options) : hash
 }
 
-function* wholeLines(bytes: Buffer): Generator<Uint8Array> {
+const newestHashIn = (bytes: Buffer, fromStart: boolean, { digests, writer }: {
+  readonly writer: string
+  readonly digests: HashChain.Digests
+}): string | undefined => {
   let end = bytes.lastIndexOf(newline)
   while (end > 0) {
     const start = bytes.lastIndexOf(newline, end - 1)
-    yield bytes.subarray(start + 1, end)
+    if (start < 0 && !fromStart) return undefined
+    const line = Codec.trim(bytes.subarray(start + 1, end))
     end = start
+    if (!Codec.mayBeRecord(line)) continue
+    const parsed = Codec.parse(line)
+    if (parsed._tag !== "Record" || parsed.stamp.writer === writer) continue
+    if (HashChain.check(line, parsed.stamp.key, digests) === "ok") return Codec.unseal(line)?.hash
   }
+  return undefined
 }
 
 /** Whether the byte before `size` is a newline. */
 export const endsInNewline = (port: FilePort, fd: number, size: number): boolean => {
   const last = readFully(port, fd, size - 1, size)
   return last.length === 1 && last[0] === newline
-}
-
-/** The hash of the newest whole record of another writer; lines that cannot be checked do not count. */
-export const newestHash = (
-  lines: Iterable<Uint8Array>,
-  writer: string,
-  digests: HashChain.Digests
-): string | undefined => {
-  for (const raw of lines) {
-    const line = Codec.trim(raw)
-    const parsed = Codec.parse(line)
-    if (parsed._tag !== "Record" || parsed.stamp.writer === writer) continue
-    if (HashChain.check(line, parsed.stamp.key, digests) === "ok") return Codec.unseal(line)?.hash
-  }
-  return undefined
 }
 
 /** A part of the file, and where in it the lines of a write can begin. */
@@ -84,10 +76,19 @@ export interface Region {
   readonly linesFrom: number
 }
 
-/** What was appended since the file had `sizeBefore` bytes, with the byte before it; `undefined` if it is too much. */
-export const region = (port: FilePort, fd: number, sizeBefore: number, size: number): Region | undefined => {
+/**
+ * What was appended since the file had `sizeBefore` bytes, with the byte before it; `undefined` if that is too much for
+ * a write of `ownBytes`.
+ */
+export const region = (
+  port: FilePort,
+  fd: number,
+  sizeBefore: number,
+  size: number,
+  ownBytes: number
+): Region | undefined => {
   const offset = Math.max(0, sizeBefore - 1)
-  if (size < offset || size - offset > regionBytesMax) return undefined
+  if (size < offset || size - offset > ownBytes + othersBytesMax) return undefined
   return { bytes: readFully(port, fd, offset, size), offset, linesFrom: sizeBefore - offset }
 }
 
@@ -97,7 +98,8 @@ export const region = (port: FilePort, fd: number, sizeBefore: number, size: num
  */
 export const findLine = ({ bytes, offset }: Region, line: Buffer, from: number): number => {
   const startsLine = (at: number): boolean => at === 0 ? offset === 0 : bytes[at - 1] === newline
-  if (startsLine(from) && bytes.compare(line, 0, line.length, from, from + line.length) === 0) return from
+  const fits = from + line.length <= bytes.length
+  if (fits && startsLine(from) && bytes.compare(line, 0, line.length, from, from + line.length) === 0) return from
   for (let at = bytes.indexOf(line, from); at >= 0; at = bytes.indexOf(line, at + 1)) {
     if (startsLine(at)) return at
   }

@@ -225,10 +225,10 @@ export class LogWriter {
     }
     if (size === 0) return true
     if (size > this.seenEnd) {
-      const tail = LogTail.read(this.port, this.file.fd, this.seenEnd, size)
-      this.seen = LogTail.newestHash(tail.lines, this.head.writer, this.digests) ?? this.seen
+      const { digests, head: { writer } } = this
+      this.seen = LogTail.newestHash(this.port, this.file.fd, this.seenEnd, size, { writer, digests }) ?? this.seen
       this.seenEnd = size
-      return tail.endsInNewline
+      return LogTail.endsInNewline(this.port, this.file.fd, size)
     }
     return !this.dirty || LogTail.endsInNewline(this.port, this.file.fd, size)
   }
@@ -253,7 +253,7 @@ export class LogWriter {
     const after = this.port.fstat(this.file.fd)
     // deleted between the stat and the write: what was written has no name any more
     if (after.links === 0) return 0
-    const region = LogTail.region(this.port, this.file.fd, sizeBefore, after.size)
+    const region = LogTail.region(this.port, this.file.fd, sizeBefore, after.size, batch.bytes.length)
     if (region === undefined) return 0
     let at = region.linesFrom + batch.lead
     let offset = batch.lead

@@ -9,14 +9,13 @@ import type { Stamp } from "../AuditRecord.ts"
 
 interface Part {
   readonly stamp: Stamp
-  readonly offset: number
 }
 
 /** A transaction of which some parts are missing. */
-export interface Unfinished {
+export interface Unfinished<Record> {
   readonly writer: string
   readonly transaction: string
-  readonly offset: number
+  readonly first: Record
   readonly found: number
   readonly expected: number
 }
@@ -25,7 +24,7 @@ interface Attempt<Record> {
   readonly id: string
   readonly attempt: number
   readonly expected: number
-  readonly offset: number
+  readonly first: Record
   readonly parts: Map<number, Record>
 }
 
@@ -33,7 +32,7 @@ interface Writer<Record> {
   /** Released seqs as ranges `[from, to)`, ascending; one range unless records are missing. */
   readonly released: Array<[number, number]>
   open: Attempt<Record> | undefined
-  readonly unfinished: Map<string, Unfinished>
+  readonly unfinished: Map<string, Unfinished<Record>>
 }
 
 export class Reassembly<Record extends Part> {
@@ -53,7 +52,7 @@ export class Reassembly<Record extends Part> {
     const attempt = stamp.try ?? 0
     if (writer.open?.id !== tx.id || writer.open.attempt !== attempt) {
       abandon(writer, stamp.writer)
-      writer.open = { id: tx.id, attempt, expected: tx.n, offset: record.offset, parts: new Map() }
+      writer.open = { id: tx.id, attempt, expected: tx.n, first: record, parts: new Map() }
     }
     const { open } = writer
     if (!open.parts.has(tx.i)) open.parts.set(tx.i, record)
@@ -63,14 +62,14 @@ export class Reassembly<Record extends Part> {
     return release(writer, Array.from(open.parts).sort(([a], [b]) => a - b).map(([, part]) => part))
   }
 
-  /** At the end of the log: the transactions that never became whole. */
-  end(): ReadonlyArray<Unfinished> {
-    const unfinished: Array<Unfinished> = []
+  /** At the end of the log: the transactions that never became whole, writer by writer. */
+  end(): ReadonlyArray<Unfinished<Record>> {
+    const unfinished: Array<Unfinished<Record>> = []
     for (const [id, writer] of this.writers) {
       abandon(writer, id)
       unfinished.push(...writer.unfinished.values())
     }
-    return unfinished.sort((a, b) => a.offset - b.offset)
+    return unfinished
   }
 }
 
@@ -81,7 +80,7 @@ const abandon = <Record>(writer: Writer<Record>, id: string): void => {
   writer.unfinished.set(open.id, {
     writer: id,
     transaction: open.id,
-    offset: open.offset,
+    first: open.first,
     found: open.parts.size,
     expected: open.expected
   })

@@ -1,0 +1,84 @@
+/**
+ * The command `auditlog`: its subcommands, and what usage errors, warnings and exit codes look like in all of them.
+ *
+ * @since 0.1.0
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Fs from "node:fs"
+import * as Append from "./commands/append.ts"
+import * as Cat from "./commands/cat.ts"
+import * as Output from "./output.ts"
+
+/** From the package itself, two levels up in `src` and in `dist`. */
+const version = (): string => {
+  const text = Fs.readFileSync(new URL("../../package.json", import.meta.url), "utf8")
+  return (JSON.parse(text) as { readonly version: string }).version
+}
+
+const root = Command.make("auditlog").pipe(
+  Command.withDescription(
+    "An append-only audit log in one file: each record is a line of JSON, whole and flushed to the device before it is " +
+      "acknowledged, and chained to the one before it by a hash."
+  ),
+  Command.withExamples([
+    { command: `auditlog append audit.jsonl --json '{"actor":"ada"}'`, description: "Append a record" },
+    { command: "auditlog cat audit.jsonl", description: "Read the log" },
+    { command: "auditlog append --help", description: "All about one command" }
+  ]),
+  Command.withSubcommands([Append.command, Cat.command])
+)
+
+/** Help that was asked for is data; anything about a wrong call is for people, and short. */
+const presenter: CliOutput.Presenter = {
+  present: (event) => {
+    if (event._tag === "Version") return Effect.ignore(Output.stdout(`${event.name} ${event.version}\n`))
+    if (event._tag === "Help" && event.reason === "Requested") return CliOutput.defaultPresenter.present(event)
+    const path = event.commandPath.join(" ")
+    const problems = event._tag === "Help" ? ["which command?"] : event.errors.map((error) => error.message)
+    return Output.stderr([
+      ...problems.map((problem) => `auditlog: ${problem.split("\n").map(Output.printable).join("\n")}`),
+      `Usage: ${event.helpDoc.usage}`,
+      `Try: ${path} --help`
+    ])
+  }
+}
+
+const environment = Layer.mergeAll(
+  NodeServices.layer,
+  CliOutput.layerPresenter(presenter),
+  // no wizard: an audit log is written by programs
+  CliConfig.layer({
+    builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+  }),
+  Logger.layer([Output.logger()])
+)
+
+/**
+ * Runs the command line with the arguments of the process, and ends the process with its exit code.
+ *
+ * **Details**
+ *
+ * 0: good. 1: findings or damage. 2: wrong usage, or it could not run. 130: interrupted.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const main = (): void =>
+  Effect.suspend(() => Command.run(root, { version: version() })).pipe(
+    Effect.catchTag("ShowHelp", () => Effect.fail(Output.failure())),
+    Effect.tapError((error) =>
+      error._tag === "Failure" && error.lines.length > 0 ? Output.stderr(error.lines) : Effect.void
+    ),
+    // warnings are written without waiting, and process.exit does not wait for them either
+    Effect.ensuring(Output.stderr([])),
+    Effect.provide(environment),
+    NodeRuntime.runMain
+  )
