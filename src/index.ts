@@ -21,6 +21,8 @@ export * as Transaction from "./Transaction.ts"
 /** @since 0.1.0 */
 export * as AuditLog from "./AuditLog.ts"
 /** @since 0.1.0 */
+export * as Segment from "./Segment.ts"
+/** @since 0.1.0 */
 export * as FileAppender from "./FileAppender.ts"
 /** @since 0.1.0 */
 export * as LogEntry from "./LogEntry.ts"

@@ -140,7 +140,7 @@ describe("a target that is refused", () => {
     it.effect(`a file on ${name}, unless it is allowed`, () =>
       Effect.gen(function*() {
         const path = yield* temporaryLog
-        const port = { ...realPort, fileSystemType: () => type }
+        const port = Object.assign({}, realPort, { fileSystemType: () => type })
         const reason = yield* refusal(path).pipe(Effect.provideService(FilePort, port))
         assert.strictEqual(reason._tag, "UnsafeTarget")
         assert.include(reason.message, name)
@@ -172,7 +172,7 @@ describe("a target that is accepted with a warning", () => {
   it.effect("a file on tmpfs", () =>
     Effect.gen(function*() {
       const path = yield* temporaryLog
-      const port = { ...realPort, fileSystemType: () => 0x01021994 }
+      const port = Object.assign({}, realPort, { fileSystemType: () => 0x01021994 })
       const logged = yield* appendTo(path).pipe(Effect.provideService(FilePort, port))
       assert.isTrue(logged.some((line) => line.includes("tmpfs")))
     }))

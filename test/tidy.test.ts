@@ -20,6 +20,7 @@ const modules: ReadonlyArray<string> = [
   "internal/metrics.ts",
   "internal/recordEncoder.ts",
   "AuditLog.ts",
+  "Segment.ts",
   "internal/filePort.ts",
   "internal/fileSystemKind.ts",
   "internal/logFile.ts",

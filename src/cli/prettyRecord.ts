@@ -47,14 +47,11 @@ export const make = (
 
   return (entry) => {
     // from the text, not from the parsed fields: those have lost the digits of large numbers
-    const { _audit, _hash, _tag, ...fields } = JsonText.parseExact(entry.text) as { readonly [key: string]: unknown }
+    const all = JsonText.parseExact(entry.text) as { readonly [key: string]: unknown }
+    const { _tag } = all
     const isRecord = entry._tag === "Record"
-    const shown = {
-      ...(_tag === undefined || typeof _tag === "string" ? {} : { _tag }),
-      ...fields,
-      // in a foreign line it is a field as any other
-      ...(isRecord || _hash === undefined ? {} : { _hash })
-    }
+    const isField = (key: string): boolean =>
+      isRecord && (key === "_audit" || key === "_hash") ? false : key !== "_tag" || typeof _tag !== "string"
     const tag = typeof _tag === "string" ? word(_tag) : "-"
     if (tag.length <= tagLengthMax) tagLength = Math.max(tagLength, tag.length)
     const tx = isRecord ? entry.stamp.tx : undefined
@@ -66,7 +63,9 @@ export const make = (
     return [
       paint("dim", (isRecord ? entry.stamp.at : "").padEnd(timeLength)),
       `${paint("tag", tag)}${" ".repeat(Math.max(0, tagLength - tag.length))}`,
-      ...Object.entries(shown).map(([key, value]) => `${paint("key", word(key))}=${valueText(value)}`),
+      ...Object.entries(all).filter(([key]) => isField(key)).map(([key, value]) =>
+        `${paint("key", word(key))}=${valueText(value)}`
+      ),
       paint("dim", origin.join(" "))
     ].join(" ")
   }
