@@ -66,7 +66,7 @@ export interface AuditLog<in A> extends Writer<A> {
    * **Details**
    *
    * A failure of the write fails the result, after the effect itself has succeeded. Waiting for the write cannot be
-   * interrupted. An inner transaction joins the outer one when it succeeds, and disappears when it fails. An append by
+   * interrupted: an interrupt that comes then takes effect after it, and the records have landed. An inner transaction joins the outer one when it succeeds, and disappears when it fails. An append by
    * a fiber that outlives the transaction fails with `TransactionClosed`. A transaction without appends writes nothing.
    */
   readonly transaction: <B, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E | AuditError.AuditError, R>
@@ -121,7 +121,19 @@ export type RecordSchema<S extends Schema.ConstraintEncoder<unknown>> = [Unfit<S
   : { readonly "a record must encode to a JSON object without the keys _audit and _hash": Unfit<S["Encoded"]> }
 
 type Unfit<Encoded> = 0 extends 1 & Encoded ? never
-  : Encoded extends string | number | boolean | bigint | symbol | null | undefined | ReadonlyArray<unknown> ? Encoded
+  : Encoded extends
+    | string
+    | number
+    | boolean
+    | bigint
+    | symbol
+    | null
+    | undefined
+    | ReadonlyArray<unknown>
+    | Date
+    | Uint8Array
+    | ReadonlyMap<unknown, unknown>
+    | ReadonlySet<unknown> ? Encoded
   : string extends keyof Encoded ? never
   : Extract<keyof Encoded, "_audit" | "_hash">
 
@@ -224,7 +236,7 @@ const make = <A>(
   ): Effect.Effect<ReadonlyArray<Written>, AuditError.AuditError> => {
     const stored = traced(span, fiber, records.length, appender.append(records))
     return limits.sizePolicy._tag === "Warn" && records.some((record) => SizePolicy.isOversize(limits, record))
-      ? Effect.tap(stored, () => warnOversize(records, limits))
+      ? Effect.tap(stored, () => Effect.ignoreCause(warnOversize(records, limits)))
       : stored
   }
 

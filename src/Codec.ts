@@ -46,7 +46,7 @@ export const encode = (
   json: unknown,
   options: { readonly at: string; readonly trace?: string | undefined; readonly value: unknown }
 ): Result.Result<Encoded, InvalidRecord> => {
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+  if (typeof json !== "object" || json === null || Array.isArray(json) || JsonLine.isRawJson(json)) {
     const kind = json === null ? "null" : Array.isArray(json) ? "an array" : `a ${typeof json}`
     return invalid([], `a record must encode to a JSON object, not to ${kind}`)
   }
@@ -54,7 +54,12 @@ export const encode = (
   if (Object.hasOwn(json, "_hash")) return invalid(["_hash"], "this key is reserved for the log's own hash")
   const fault = JsonLine.findFault(json)
   if (fault !== undefined) return invalid(fault.path, fault.problem)
-  const fields = JsonLine.stringify(json).slice(1, -1)
+  let fields: string
+  try {
+    fields = JsonLine.stringify(json).slice(1, -1)
+  } catch (cause) {
+    return invalid([], `it cannot be written as JSON: ${String(cause)}`)
+  }
   const tag = (json as { readonly _tag?: unknown })._tag
   return Result.succeed({
     fields,
@@ -244,6 +249,8 @@ export const parse = (line: Uint8Array): Parsed => {
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return { _tag: "Broken", kind: "notObject" }
   if (!Object.hasOwn(value, "_audit")) {
+    // two spliced lines, or one with an altered byte in this key, can be valid JSON: a line that ends in a hash is ours
+    if (unseal(line) !== undefined) return { _tag: "Broken", kind: "hash" }
     return { _tag: "Foreign", value: value as { readonly [key: string]: unknown }, text }
   }
   const { _audit, _hash, ...fields } = value as { readonly _audit: unknown; readonly _hash: unknown }

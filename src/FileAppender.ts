@@ -7,12 +7,13 @@
  * @since 0.1.0
  */
 import * as ByteSize from "effect/ByteSize"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
-import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { resolve } from "node:path"
@@ -25,9 +26,10 @@ import * as Environment from "./internal/environment.ts"
 import { FilePort } from "./internal/filePort.ts"
 import * as GroupCommit from "./internal/groupCommit.ts"
 import * as LogFile from "./internal/logFile.ts"
-import { LogWriter, type LogWriterOptions, type Observer } from "./internal/logWriter.ts"
-import * as Metrics from "./internal/metrics.ts"
+import { LogWriter, type LogWriterOptions, type Rotation } from "./internal/logWriter.ts"
+import { makeObserver } from "./internal/observer.ts"
 import { pipeBytesMax, PipeWriter } from "./internal/pipeWriter.ts"
+import * as Retention from "./internal/retention.ts"
 import * as SizePolicy from "./SizePolicy.ts"
 
 /**
@@ -57,6 +59,7 @@ export type SyncPolicy = "always" | "never" | { readonly every: Duration.Input }
  * - `key`: authenticates every line with HMAC-SHA-256.
  * - `recordBytesMax` (default 1 MiB), `transactionBytesMax` (default 16 MiB): hard limits under every size policy.
  * - `pendingBytesMax`: bytes that may wait for the file; callers beyond wait their turn. Default 32 MiB.
+ * - `rotate`, `retain`: when the file is sealed, and when sealed segments are removed; default: neither.
  *
  * @category models
  * @since 0.1.0
@@ -72,13 +75,49 @@ export interface Options {
   readonly recordBytesMax?: ByteSize.Input | undefined
   readonly transactionBytesMax?: ByteSize.Input | undefined
   readonly pendingBytesMax?: ByteSize.Input | undefined
+  readonly rotate?: RotateOptions | undefined
+  readonly retain?: RetainOptions | undefined
+}
+
+/**
+ * When the live file is sealed and a new one begun: before the append that finds it at this size, or this old.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RotateOptions {
+  readonly size?: ByteSize.Input | undefined
+  readonly age?: Duration.Input | undefined
+}
+
+/**
+ * Which sealed segments are kept: those sealed within `age`, as long as all segments together have at most `size`.
+ *
+ * **Details**
+ *
+ * Checked when the log is opened and after each rotation. Only whole sealed segments are removed, oldest first, and never
+ * the files of logrotate. Before one goes, a record `auditlog/SegmentRemoved` with its name, its size and the ends of its
+ * chains is in the log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RetainOptions {
+  readonly size?: ByteSize.Input | undefined
+  readonly age?: Duration.Input | undefined
 }
 
 /** Two transactions of the greatest size: one is being written while the next one waits. */
 const pendingBytesMaxDefault = 2 * SizePolicy.limitsDefault.transactionBytesMax
 
+/** A line that is longer than this is damage to `LogReader`, whose default limit is twice that. */
+const recordBytesCeiling = 32 * 1024 * 1024
+
 const toBytes = (size: ByteSize.Input | undefined, otherwise: number): number =>
   size === undefined ? otherwise : ByteSize.toNumberUnsafe(ByteSize.fromInputUnsafe(size))
+
+const toMillis = (duration: Duration.Input | undefined, otherwise: number): number =>
+  duration === undefined ? otherwise : Duration.toMillis(Duration.fromInputUnsafe(duration))
 
 const limitsOf = (options: Options, kind: LogFile.LogFile["kind"]): SizePolicy.Limits => {
   const limits: SizePolicy.Limits = {
@@ -87,6 +126,9 @@ const limitsOf = (options: Options, kind: LogFile.LogFile["kind"]): SizePolicy.L
     recordBytesMax: toBytes(options.recordBytesMax, SizePolicy.limitsDefault.recordBytesMax),
     transactionBytesMax: toBytes(options.transactionBytesMax, SizePolicy.limitsDefault.transactionBytesMax),
     key: options.key?.id
+  }
+  if (!(limits.recordBytesMax <= recordBytesCeiling)) {
+    throw new Error(`recordBytesMax is ${limits.recordBytesMax}; readers take lines of ${recordBytesCeiling} bytes`)
   }
   if (kind === "file") return limits
   const limit = Math.min(limits.sizePolicy.limitBytes, pipeBytesMax)
@@ -113,10 +155,9 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
   .fnUntraced(function*(options) {
     const port = yield* FilePort
     const context = yield* Effect.context()
+    const clock = yield* Clock.Clock
+    const nowMillis = () => clock.currentTimeMillisUnsafe()
     const path = resolve(options.path)
-    if (options.key !== undefined && !HashChain.keyIdPattern.test(options.key.id)) {
-      return yield* Effect.die(new Error(`not a key id: ${JSON.stringify(options.key.id)}`))
-    }
     const sync = options.sync ?? "always"
     const target: LogFile.LogFileOptions = {
       path,
@@ -124,7 +165,13 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
       widerMode: options.widerMode ?? "warn",
       allowNetworkFileSystem: options.allowNetworkFileSystem ?? false
     }
-    const observer = makeObserver(path, context)
+    // what an option can get wrong is found before there is a descriptor to close
+    const fileLimits = limitsOf(options, "file")
+    const pendingBytesMax = toBytes(options.pendingBytesMax, pendingBytesMaxDefault)
+    const digest = HashChain.digest(options.key)
+    const rotation = rotationOf(options.rotate, nowMillis)
+    const wake = yield* Queue.sliding<void>(1)
+    const observer = makeObserver(path, context, () => Queue.offerUnsafe(wake, undefined))
 
     const { commits, limits, writer } = yield* Effect.acquireRelease(
       Effect.suspend(() => {
@@ -132,11 +179,13 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
         if (Result.isFailure(opened)) return Effect.fail(AuditError.make(opened.failure))
         const file = opened.success
         for (const problem of file.warnings) observer.warned(problem)
-        const limits = limitsOf(options, file.kind)
+        const limits = file.kind === "file" ? fileLimits : limitsOf(options, file.kind)
         const writerOptions: LogWriterOptions = {
           ...target,
           sync: typeof sync === "object" ? "deferred" : sync,
           key: options.key,
+          digest,
+          rotation,
           oversize: (record) => SizePolicy.isOversize(limits, record)
         }
         const writer = file.kind === "file"
@@ -144,7 +193,7 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
           : new PipeWriter(port, writerOptions, observer, file)
         const commits = GroupCommit.make<HashChain.Group, ReadonlyArray<Written>, AuditError.AuditError>({
           commit: (batch, done) => writer.commit(batch, done),
-          pendingBytesMax: toBytes(options.pendingBytesMax, pendingBytesMaxDefault),
+          pendingBytesMax,
           closed: () => AuditError.make(new AuditError.Closed({ path }))
         })
         return Effect.succeed({ writer, commits, limits })
@@ -159,51 +208,55 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
       const every = Duration.max(Duration.fromInputUnsafe(sync.every), Duration.millis(1))
       yield* flush(writer).pipe(Effect.delay(every), Effect.forever, Effect.forkScoped)
     }
-    return Appender.of({
-      limits,
-      append: (records) =>
-        Effect.suspend(() => {
-          if (records.length === 0) return Effect.succeed([])
-          let bytes = 0
-          for (const record of records) bytes += Codec.lineBytesMax(record.fieldsBytes, limits.key)
-          return commits.submit(group(records), bytes)
-        })
-    })
+    const append: Appender["Service"]["append"] = (records) =>
+      Effect.suspend(() => {
+        if (records.length === 0) return Effect.succeed([])
+        let bytes = 0
+        for (const record of records) bytes += Codec.lineBytesMax(record.fieldsBytes, limits.key)
+        return commits.submit(group(records), bytes)
+      })
+    if (options.retain !== undefined) {
+      const retention = Retention.apply({
+        port,
+        live: path,
+        limits: {
+          bytes: toBytes(options.retain.size, Number.POSITIVE_INFINITY),
+          ageMillis: toMillis(options.retain.age, Number.POSITIVE_INFINITY)
+        },
+        nowMillis,
+        append: (record) => appendOwn(record, nowMillis(), append),
+        warned: observer.warned
+      })
+      yield* Queue.take(wake).pipe(
+        Effect.andThen(retention),
+        Effect.catch((error) => Effect.sync(() => observer.warned(`old segments stay: ${error.message}`))),
+        Effect.forever,
+        Effect.forkScoped
+      )
+      Queue.offerUnsafe(wake, undefined)
+    }
+    return Appender.of({ limits, append })
   })
+
+/** Appends a record of the library's own. It is within every hard limit and no matter of the size policy. */
+const appendOwn = (
+  record: Retention.SegmentRemoved,
+  nowMillis: number,
+  append: Appender["Service"]["append"]
+): Effect.Effect<unknown, AuditError.AuditError> => {
+  const encoded = Codec.encode(record, { at: new Date(nowMillis).toISOString(), value: record })
+  return Result.isFailure(encoded) ? Effect.die(encoded.failure) : append([encoded.success])
+}
+
+const rotationOf = (options: RotateOptions | undefined, nowMillis: () => number): Rotation | undefined =>
+  options === undefined ? undefined : {
+    bytes: toBytes(options.size, Number.POSITIVE_INFINITY),
+    ageMillis: toMillis(options.age, Number.POSITIVE_INFINITY),
+    nowMillis
+  }
 
 const flush = (writer: LogWriter | PipeWriter): Effect.Effect<void> =>
   Effect.uninterruptible(Effect.callback<void>((resume) => writer.flush(() => resume(Effect.void))))
-
-const makeObserver = (path: string, context: Context.Context<never>): Observer => {
-  const log = (effect: Effect.Effect<void>): void => {
-    Effect.runForkWith(context)(Effect.annotateLogs(effect, { "auditlog.path": path }))
-  }
-  return {
-    stored: (entries, records, bytes) => {
-      Metrics.appends.updateUnsafe(records, context)
-      Metrics.bytes.updateUnsafe(bytes, context)
-      Metrics.batchRecords.updateUnsafe(records, context)
-      const now = performance.now()
-      for (const entry of entries) Metrics.appendSeconds.updateUnsafe((now - entry.since) / 1000, context)
-    },
-    flushed: () => Metrics.fsyncs.updateUnsafe(1, context),
-    healed: (offset) => {
-      Metrics.healed.updateUnsafe(1, context)
-      log(
-        Effect.logInfo(`a torn line before byte ${offset} was set apart by a resync line; nothing acknowledged is lost`)
-      )
-    },
-    truncated: (fromBytes, toBytes) => {
-      Metrics.truncations.updateUnsafe(1, context)
-      log(Effect.logError(
-        `the log was cut from outside, from ${fromBytes} to ${toBytes} bytes: records are lost. ` +
-          `If this is logrotate, use "create" instead of "copytruncate"`
-      ))
-    },
-    warned: (problem) => log(Effect.logWarning(`audit log: ${problem}`)),
-    poisoned: (reason) => log(Effect.logError(`the audit log stops: ${reason.message}`))
-  }
-}
 
 /**
  * The layer of {@link make}. Its scope is the log's: closing it flushes and closes the file.
@@ -222,7 +275,8 @@ export const layer = (options: Options): Layer.Layer<Appender, AuditError.AuditE
  * `AUDITLOG_PATH` (required), `AUDITLOG_SYNC` (`always`, `never`, or an interval such as `1 second`),
  * `AUDITLOG_SIZE_POLICY` (`warn`, `reject`, `allow`), `AUDITLOG_SIZE_LIMIT` (such as `4096` or `8 KiB`),
  * `AUDITLOG_RECORD_LIMIT`, `AUDITLOG_TRANSACTION_LIMIT`, `AUDITLOG_MODE` (octal, such as `0640`),
- * `AUDITLOG_WIDER_MODE` (`warn`, `refuse`), `AUDITLOG_ALLOW_NETWORK_FILE_SYSTEM` (`true`, `false`), and
+ * `AUDITLOG_ROTATE_SIZE`, `AUDITLOG_ROTATE_AGE`, `AUDITLOG_RETAIN_SIZE`, `AUDITLOG_RETAIN_AGE` (such as `64 MiB`,
+ * `7 days`), `AUDITLOG_WIDER_MODE` (`warn`, `refuse`), `AUDITLOG_ALLOW_NETWORK_FILE_SYSTEM` (`true`, `false`), and
  * `AUDITLOG_KEY_ID` with `AUDITLOG_KEY` (the secret). A value that is present and invalid is an error.
  *
  * @category config
@@ -257,12 +311,16 @@ export const config: Config.Config<Options> = Config.all({
   ),
   mode: Environment.variable("MODE", 0o600, "permission bits in octal, such as 0640", Environment.parseMode),
   widerMode: Config.Literals(["warn", "refuse"], "WIDER_MODE").pipe(Config.withDefault("warn")),
+  rotateSize: Environment.variable("ROTATE_SIZE", undefined, Environment.expectedSize, Environment.parseSize),
+  rotateAge: Environment.variable("ROTATE_AGE", undefined, Environment.expectedAge, Environment.parseAge),
+  retainSize: Environment.variable("RETAIN_SIZE", undefined, Environment.expectedSize, Environment.parseSize),
+  retainAge: Environment.variable("RETAIN_AGE", undefined, Environment.expectedAge, Environment.parseAge),
   allowNetworkFileSystem: Config.Boolean("ALLOW_NETWORK_FILE_SYSTEM").pipe(Config.withDefault(false)),
   keyId: Environment.variable("KEY_ID", undefined, "1 to 64 characters of A-Z a-z 0-9 . _ -", Environment.parseKeyId),
   secret: Config.Redacted("KEY").pipe(Config.withDefault(undefined))
 }).pipe(
   Config.nested("AUDITLOG"),
-  Config.flatMap(({ keyId, limit, secret, sizePolicy, ...rest }) => {
+  Config.flatMap(({ keyId, limit, retainAge, retainSize, rotateAge, rotateSize, secret, sizePolicy, ...rest }) => {
     if ((keyId === undefined) !== (secret === undefined)) {
       return Config.fail(
         new ConfigProvider.SourceError({
@@ -273,6 +331,8 @@ export const config: Config.Config<Options> = Config.all({
     return Config.succeed<Options>({
       ...rest,
       sizePolicy: sizePolicies[sizePolicy]({ limit }),
+      ...(rotateSize === undefined && rotateAge === undefined ? {} : { rotate: { size: rotateSize, age: rotateAge } }),
+      ...(retainSize === undefined && retainAge === undefined ? {} : { retain: { size: retainSize, age: retainAge } }),
       key: keyId === undefined || secret === undefined ? undefined : { id: keyId, secret }
     })
   })

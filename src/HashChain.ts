@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
-import { createHmac, hash } from "node:crypto"
+import { createHmac, createSecretKey, hash } from "node:crypto"
 import type { TransactionPlace } from "./AuditRecord.ts"
 import * as Codec from "./Codec.ts"
 
@@ -41,14 +41,19 @@ export const keyIdPattern = /^[A-Za-z0-9._-]{1,64}$/
 export type Digest = (head: string | Uint8Array) => string
 
 /**
- * The digest for a key, or plain SHA-256 without one.
+ * The digest for a key, or plain SHA-256 without one. Throws if the id is no key id or the secret is empty: an error of
+ * the program, found when a log is built.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const digest = (key: Key | undefined): Digest => {
   if (key === undefined) return (head) => hash("sha256", head, "base64url")
-  const secret = Redacted.value(key.secret)
+  if (!keyIdPattern.test(key.id)) throw new Error(`not a key id: ${JSON.stringify(key.id)}`)
+  // a copy: the caller may wipe its bytes after this
+  const bytes = Buffer.from(Redacted.value(key.secret) as Uint8Array)
+  if (bytes.length === 0) throw new Error(`the secret of key ${key.id} is empty`)
+  const secret = createSecretKey(bytes)
   return (head) => createHmac("sha256", secret).update(head).digest("base64url")
 }
 

@@ -69,6 +69,18 @@ const classify = (live: string, name: string): Named | undefined => {
 }
 
 /**
+ * When a sealed segment was sealed, by its name, in milliseconds since 1970; `NaN` for another file.
+ *
+ * @category names
+ * @since 0.1.0
+ */
+export const sealedMillis = (live: string, path: string): number => {
+  const order = classify(live, basename(path))?.order ?? ""
+  const [, date = "", hours = "", minutes = "", rest = ""] = /^3(\d{8})T(\d\d)(\d\d)(\d\d\.\d{3}Z)/.exec(order) ?? []
+  return Date.parse(`${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}T${hours}:${minutes}:${rest}`)
+}
+
+/**
  * Picks the segments of a log from the names in its directory, oldest first, the live file last.
  *
  * @category names

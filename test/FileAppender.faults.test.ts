@@ -4,8 +4,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Logger, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
-import { AuditError, AuditLog, type AuditRecord, FileAppender, type LogReader } from "../src/index.ts"
+import { type AuditError, AuditLog, type AuditRecord, FileAppender, type LogReader } from "../src/index.ts"
 import { FilePort } from "../src/internal/filePort.ts"
 import { failWith, type FaultyPort, faultyPort, realPort } from "./faultyFileSystem.ts"
 import { readEntries, temporaryLog } from "./support.ts"
@@ -361,7 +363,6 @@ describe("a failed flush", () => {
           const receipt = yield* audit.append({ name: "deferred" })
           assert.strictEqual(receipt.durability, "deferred")
           faults.next("fdatasync", (_real, _fd, done) => done(new Error("EIO")))
-          const { TestClock } = yield* Effect.promise(() => import("effect/testing"))
           yield* TestClock.adjust("1 hour")
           return yield* reasonOf(audit.append({ name: "refused" }))
         }))
@@ -454,6 +455,99 @@ describe("a file that changes under the writer", () => {
       assert.include(result.value.message, "create it")
       assert.deepStrictEqual(result.names, ["before", "after"])
       assert.deepStrictEqual(result.missing, [])
+    }))
+})
+
+describe("a look at the file that fails before anything is written", () => {
+  it.effect("costs that append alone: not in the log, and a retry can help", () =>
+    Effect.gen(function*() {
+      const result = yield* session({}, ({ audit, faults }) =>
+        Effect.gen(function*() {
+          faults.next("identity", failWith("EACCES"))
+          const reason = yield* reasonOf(audit.append({ name: "refused" }))
+          yield* audit.append({ name: "after" })
+          return reason
+        }))
+      assert.strictEqual(result.value._tag, "Unavailable")
+      assert.strictEqual(result.value.committed, "no")
+      assert.isTrue(result.value.isRetryable)
+      assert.deepStrictEqual(result.names, ["after"])
+    }))
+
+  it.effect("a FIFO in the place of the file is not written to", () =>
+    Effect.gen(function*() {
+      const result = yield* session({}, ({ audit, faults, path }) =>
+        Effect.gen(function*() {
+          yield* audit.append({ name: "before" })
+          Fs.renameSync(path, `${path}.1`)
+          execFileSync("mkfifo", [path])
+          const reader = Fs.openSync(path, Fs.constants.O_RDONLY | Fs.constants.O_NONBLOCK)
+          const writes = faults.count("write")
+          const reason = yield* reasonOf(audit.append({ name: "refused" }))
+          assert.strictEqual(faults.count("write"), writes)
+          Fs.closeSync(reader)
+          Fs.rmSync(path)
+          yield* audit.append({ name: "after" })
+          return reason
+        }))
+      assert.strictEqual(result.value._tag, "UnsafeTarget")
+      assert.deepStrictEqual(result.names, ["after"])
+    }))
+})
+
+describe("a background flush", () => {
+  it.effect("that is under way when the file is rotated keeps its descriptor, which is closed after it", () =>
+    Effect.gen(function*() {
+      let release: (() => void) | undefined
+      const result = yield* session({ sync: { every: "1 hour" } }, ({ audit, faults, path }) =>
+        Effect.gen(function*() {
+          yield* audit.append({ name: "old" })
+          let flushed: number | undefined
+          faults.next("fdatasync", (real, fd, done) => {
+            flushed = fd
+            release = () => real(fd, done)
+          })
+          yield* TestClock.adjust("1 hour")
+          assert.isDefined(release)
+          Fs.renameSync(path, `${path}.1`)
+          yield* audit.append({ name: "new" })
+          const closed = () => faults.calls.filter(([member, fd]) => member === "close" && fd === flushed).length
+          assert.strictEqual(closed(), 0)
+          release?.()
+          yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+          assert.strictEqual(closed(), 1)
+          yield* audit.append({ name: "newer" })
+        }))
+      assert.deepStrictEqual(result.names, ["new", "newer"])
+    }))
+})
+
+describe("a fiber whose observer throws", () => {
+  it.effect("does not keep the other callers of its batch, or the end of the log, from their answers", () =>
+    Effect.gen(function*() {
+      const uncaught: Array<unknown> = []
+      const listeners = process.listeners("uncaughtException")
+      process.removeAllListeners("uncaughtException")
+      process.on("uncaughtException", (error) => uncaught.push(error))
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          process.removeAllListeners("uncaughtException")
+          for (const listener of listeners) process.on("uncaughtException", listener)
+        })
+      )
+      const result = yield* session({}, ({ audit }) =>
+        Effect.gen(function*() {
+          const rude = yield* Effect.forkChild(audit.append({ name: "rude" }), { startImmediately: true })
+          rude.addObserver(() => {
+            throw new Error("rude")
+          })
+          yield* Effect.all([audit.append({ name: "second" }), audit.append({ name: "third" })], {
+            concurrency: "unbounded"
+          })
+          yield* audit.append({ name: "later" })
+        }))
+      assert.strictEqual(uncaught.length, 1)
+      assert.deepStrictEqual(result.names, ["rude", "second", "third", "later"])
     }))
 })
 

@@ -44,7 +44,7 @@ const parse = (text: string, path: string): ReadonlyArray<Call> => {
     }
     const whole = resumed === null ? rest : `${unfinished.get(pid) ?? ""}${resumed[1]}`
     const [, name = "", text = "", result = ""] = /^(\w+)\((.*)\) += (.*)$/.exec(whole) ?? []
-    if (text.includes(path) && !text.includes(`${path}.strace`) || (name === "write" && /^1</.test(text))) {
+    if (text.includes(path) && !text.includes(`${path}.strace`) || (name === "write" && text.startsWith("1<"))) {
       calls.push({ name, text, result })
     }
   }

@@ -438,7 +438,7 @@ describe("options", () => {
     const log = newLog()
     const bogus = await auditlog(["append", log], { env: { AUDITLOG_SYNC: "sometimes" } })
     expect(bogus).toMatchObject({ code: 2, stdout: "" })
-    expect(bogus.stderr).toContain(`"always" | "never" in AUDITLOG_SYNC`)
+    expect(bogus.stderr).toContain(`AUDITLOG_SYNC is "sometimes"; expected always, never`)
     const half = await auditlog(["append", log], { env: { AUDITLOG_KEY: "hunter2" } })
     expect(half).toMatchObject({ code: 2 })
     expect(half.stderr).toContain("AUDITLOG_KEY and AUDITLOG_KEY_ID go together")
@@ -563,6 +563,20 @@ describe("a log that cannot be written", () => {
     expect({ catCode, stdout }).toEqual({ catCode: 0, stdout: "" })
   })
 
+  it.skipIf(because(canTrace()))("refuses a long record: the short ones after it do not land either", async () => {
+    const log = newLog()
+    const failing = ["-f", "-qq", "-o", "/dev/null", "-P", log, "-e", "inject=write:error=ENOSPC:when=1"]
+    const { code, stderr, stdout } = await run(
+      "strace",
+      [...failing, process.execPath, bin, "append", log, "--receipts", "--size-policy", "allow"],
+      { env: environment(), input: `{"x":"${"x".repeat(1_048_000)}"}\n${numbered(1000)}` }
+    )
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" })
+    expect(stderr).toContain("auditlog: line 1: no room to append to")
+    expect(stderr).toContain("\nNothing was appended\n")
+    expect(Fs.statSync(log).size).toBe(0)
+  })
+
   it.skipIf(because(canTrace()))("cannot be flushed: nobody is told that it was", async () => {
     const failing = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=1"]
     const traced = (log: string, args: ReadonlyArray<string>) =>
@@ -635,6 +649,20 @@ describe("around it", () => {
     expect(stderr).toContain("100 records before it are in")
     const { stdout } = await reader
     expect(plainLines(stdout).map(({ record }) => record)).toEqual(Array.from({ length: 100 }, (_, n) => ({ n })))
+  })
+
+  it("gives up when the reader of a FIFO stops reading: what has landed is what came first", async () => {
+    const log = newLog()
+    expect(spawnSync("mkfifo", [log]).status).toBe(0)
+    const reader = run("bash", ["-c", `exec <'${log}'; sleep 7; cat`])
+    const { code, stderr } = await auditlog(["append", log], { input: numbered(2000) })
+    expect(code).toBe(2)
+    expect(stderr).toContain("the FIFO is full and its reader has taken nothing for 5 seconds")
+    const landed = Number(/\n(\d+) records before it are in /.exec(stderr)?.[1])
+    expect(landed).toBeGreaterThan(10)
+    expect(stderr).toContain(`auditlog: line ${landed + 1}: `)
+    const { stdout } = await reader
+    expect(plainLines(stdout).map(({ record }) => record["n"])).toEqual(Array.from({ length: landed }, (_, n) => n))
   })
 
   it.skipIf(because(noTerminal()))("says that it waits, when stdin is a terminal", async () => {

@@ -133,6 +133,14 @@ describe("--pretty", () => {
     ].join("\n"))
   })
 
+  it("shows a foreign line of any depth", async () => {
+    const deep = `{"a":${"[".repeat(50_000)}${"]".repeat(50_000)}}`
+    const { code, stderr, stdout } = await auditlog(["cat", logOf(`${deep}\n{"b":1}\n`), "--pretty"])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+    expect(stdout.split("\n")[0]).toBe(deep)
+    expect(stdout.split("\n")[1]).toContain("b=1 foreign")
+  })
+
   const terminal = because(noTerminal())
 
   it.skipIf(terminal)("is the default on a terminal, in colour", async () => {

@@ -144,6 +144,7 @@ describe("NaN and infinities in typed fields", () => {
       ])
     }))
 
+  // Fails as long as jsonLine.findNonFinite iterates an Option, which yields itself; then drop `.fails`.
   it.effect("are refused in an Option", () =>
     Effect.gen(function*() {
       const { path, problem } = yield* refusal(A(Schema.Option(Schema.Number)), { a: Option.some(nan) })

@@ -53,6 +53,7 @@ const verifyRoundTrip = Effect.fnUntraced(function*<S extends Schema.ConstraintC
   const records = yield* readRecords(path)
   assert.strictEqual(records.length, appended.length)
   for (const [i, record] of records.entries()) {
+    // Equal.equals takes 0 and -0 for the same: JSON.stringify writes both as 0
     const decoded = yield* Schema.decodeUnknownEffect(codec)(record.fields)
     if (!Equal.equals(decoded, appended[i])) assert.deepStrictEqual(decoded, appended[i])
     assert.strictEqual(JSON.stringify(yield* Schema.encodeEffect(codec)(decoded)), JSON.stringify(expected[i]))

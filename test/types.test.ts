@@ -2,6 +2,8 @@
  * What must not compile, and what the types promise. `npm run check` compiles this file: an `@ts-expect-error` over a line
  * that compiles is an error there. What runs, runs against memory.
  */
+// The diagnostics of Effect do not know @ts-expect-error; tsc says the same of every line that they mean.
+// @effect-diagnostics floatingEffect:off missingEffectError:off missingEffectContext:off
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Effect, Layer, Schema } from "effect"
 import { expectTypeOf } from "vitest"

@@ -77,8 +77,6 @@ export const main = (): void =>
     Effect.tapError((error) =>
       error._tag === "Failure" && error.lines.length > 0 ? Output.stderr(error.lines) : Effect.void
     ),
-    // warnings are written without waiting, and process.exit does not wait for them either
-    Effect.ensuring(Output.stderr([])),
     Effect.provide(environment),
     NodeRuntime.runMain
   )

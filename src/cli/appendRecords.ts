@@ -95,10 +95,7 @@ const appenderOptions = Effect.fnUntraced(function*(args: Arguments) {
   const options = yield* FileAppender.config.pipe(
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.orElse(file, environment)),
     Effect.mapError(({ cause }: Config.ConfigError) => {
-      const problem = cause.message.replace(/\s+at \["AUDITLOG"\]\["(\w+)"\]/g, " in AUDITLOG_$1").replace(
-        /\n\s*/g,
-        "; "
-      )
+      const problem = cause.message.replace(/\n\s*/g, " ")
       return Output.failure(`auditlog: the environment is not usable: ${Output.printable(problem)}`)
     })
   )

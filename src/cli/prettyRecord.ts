@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Result from "effect/Result"
 import type * as LogEntry from "../LogEntry.ts"
 import * as JsonText from "./jsonText.ts"
 import { printable } from "./output.ts"
@@ -45,7 +46,7 @@ export const make = (
     options.colors ? `\u001b[${codes[style]}m${text}\u001b[0m` : text
   let tagLength = 8
 
-  return (entry) => {
+  const render = (entry: LogEntry.AuditRecord | LogEntry.Foreign): string => {
     // from the text, not from the parsed fields: those have lost the digits of large numbers
     const all = JsonText.parseExact(entry.text) as { readonly [key: string]: unknown }
     const { _tag } = all
@@ -69,4 +70,7 @@ export const make = (
       paint("dim", origin.join(" "))
     ].join(" ")
   }
+
+  // another program's line may be nested so deeply that rendering it exhausts the stack
+  return (entry) => Result.getOrElse(Result.try(() => render(entry)), () => printable(entry.text))
 }

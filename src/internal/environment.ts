@@ -41,8 +41,15 @@ export const parseSync = (
   text: string
 ): "always" | "never" | { readonly every: Duration.Duration } | undefined => {
   if (text === "always" || text === "never") return text
-  const every = Option.getOrUndefined(Duration.fromInput(text as Duration.Input))
-  return every !== undefined && Duration.toMillis(every) > 0 ? { every } : undefined
+  const every = parseAge(text)
+  return every === undefined ? undefined : { every }
+}
+
+export const expectedAge = "a duration such as 7 days"
+
+export const parseAge = (text: string): Duration.Duration | undefined => {
+  const age = Option.getOrUndefined(Duration.fromInput(text as Duration.Input))
+  return age !== undefined && Duration.toMillis(age) > 0 ? age : undefined
 }
 
 export const parseMode = (text: string): number | undefined =>

@@ -14,6 +14,8 @@ export interface FileStat {
   readonly size: number
   readonly mode: number
   readonly links: number
+  /** When the file was created, in milliseconds since 1970; 0 where the file system does not say. */
+  readonly bornMillis: number
 }
 
 /** Device and inode as text: what tells a rotated file from the one that is open. */
@@ -34,6 +36,10 @@ export interface FilePort {
   readonly write: (fd: number, bytes: Uint8Array) => number
   /** One call of `pread(2)`. */
   readonly read: (fd: number, into: Uint8Array, position: number) => number
+  readonly rename: (from: string, to: string) => void
+  readonly unlink: (path: string) => void
+  /** The names in a directory. */
+  readonly list: (path: string) => ReadonlyArray<string>
   readonly fsync: (fd: number) => void
   /** `fsync(2)` of a directory, which makes the entries in it durable. */
   readonly fsyncDirectory: (path: string) => void
@@ -56,7 +62,8 @@ const toFileStat = (stat: Fs.Stats): FileStat => ({
   kind: kindOf(stat),
   size: stat.size,
   mode: stat.mode & 0o7777,
-  links: stat.nlink
+  links: stat.nlink,
+  bornMillis: stat.birthtimeMs
 })
 
 // As bigints: inode numbers of overlayfs and of large file systems do not fit a double.
@@ -78,6 +85,9 @@ const node: FilePort = {
   identityOf: (fd) => toIdentity(Fs.fstatSync(fd, { bigint: true })),
   write: (fd, bytes) => Fs.writeSync(fd, bytes),
   read: (fd, into, position) => Fs.readSync(fd, into, 0, into.length, position),
+  rename: (from, to) => Fs.renameSync(from, to),
+  unlink: (path) => Fs.unlinkSync(path),
+  list: (path) => Fs.readdirSync(path),
   fsync: (fd) => Fs.fsyncSync(fd),
   fsyncDirectory: (path) => {
     const fd = Fs.openSync(path, Fs.constants.O_RDONLY)

@@ -37,6 +37,20 @@ export interface GroupCommit<Item, Done, Failed> {
   readonly close: Effect.Effect<void>
 }
 
+/**
+ * Answers a caller. Its fiber runs on at once, in this call: what an observer of that fiber throws is its own affair and
+ * must not keep the others from their answers.
+ */
+const guarded = (answer: () => void): void => {
+  try {
+    answer()
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+}
+
 export const make = <Item, Done, Failed>(
   options: GroupCommitOptions<Item, Done, Failed>
 ): GroupCommit<Item, Done, Failed> => {
@@ -48,6 +62,7 @@ export const make = <Item, Done, Failed>(
   let scheduled = false
   let cooling = false
   let closing = false
+  let cancellations = 0
   let onIdle: Array<() => void> = []
 
   const admit = (): void => {
@@ -61,6 +76,14 @@ export const make = <Item, Done, Failed>(
       taken++
     }
     if (taken > 0) waiting = waiting.slice(taken)
+  }
+
+  // While a commit hangs, callers that give up must not be kept in memory. Each sweep halves the line, so its cost is
+  // shared by the callers that left.
+  const forgetCancelled = (): void => {
+    if (++cancellations * 2 <= waiting.length) return
+    cancellations = 0
+    waiting = waiting.filter((entry) => !entry.cancelled)
   }
 
   const takeBatch = (): ReadonlyArray<Queued> => {
@@ -112,18 +135,25 @@ export const make = <Item, Done, Failed>(
     }
     const idle = onIdle
     onIdle = []
-    for (const resume of idle) resume()
+    for (const resume of idle) guarded(resume)
   }
 
   return {
     submit: (item, bytes) =>
       Effect.callback<Done, Failed>((resume) => {
         if (closing) return resume(Effect.fail(options.closed()))
-        const entry: Queued = { item, bytes, since: performance.now(), resume, cancelled: false }
+        const entry: Queued = {
+          item,
+          bytes,
+          since: performance.now(),
+          resume: (result) => guarded(() => resume(result)),
+          cancelled: false
+        }
         waiting.push(entry)
         next()
         return Effect.sync(() => {
           entry.cancelled = true
+          forgetCancelled()
         })
       }),
     close: Effect.callback<void>((resume) => {

@@ -2,6 +2,7 @@
  * JSON text that is safe on one line: what JSON cannot hold is found before it is lost, and what a terminal, a log
  * viewer or a naive reader would act on is escaped.
  */
+import * as Redacted from "effect/Redacted"
 
 /** Nesting admitted in a record. Deeper values exhaust the stack of many JSON readers (jq stops at 256 by default). */
 export const nestingDepthMax = 64
@@ -12,7 +13,12 @@ export interface JsonFault {
   readonly problem: string
 }
 
-const isRawJson = (JSON as unknown as { isRawJSON?: (value: unknown) => boolean }).isRawJSON ?? (() => false)
+/** Whether a value is JSON text that `JSON.stringify` writes as it is, made by `JSON.rawJSON`. */
+export const isRawJson: (value: unknown) => boolean =
+  (JSON as unknown as { isRawJSON?: (value: unknown) => boolean }).isRawJSON ?? (() => false)
+
+/** The numbers of RFC 8259: as many digits as one likes, which a double may not hold. */
+const numberText = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
 
 const scalarFault = (value: unknown): string | undefined => {
   switch (typeof value) {
@@ -33,10 +39,12 @@ const scalarFault = (value: unknown): string | undefined => {
 const objectFault = (value: object): string | undefined => {
   const kind = Object.prototype.toString.call(value).slice(8, -1)
   if (kind !== "Object") return `a ${kind} is not a JSON value; give the schema an encoding for it`
-  return typeof (value as { toJSON?: unknown }).toJSON === "function"
-    ? "an object with a toJSON method is not a JSON value; give the schema an encoding for it"
-    : undefined
+  return hasToJson(value) ? toJsonProblem("an object") : undefined
 }
+
+const hasToJson = (value: object): boolean => typeof (value as { toJSON?: unknown }).toJSON === "function"
+const toJsonProblem = (what: string): string =>
+  `${what} with a toJSON method is not a JSON value; give the schema an encoding for it`
 
 /** Returns the first value that `JSON.stringify` would drop, change or throw on, depth first. */
 export const findFault = (root: unknown): JsonFault | undefined => {
@@ -44,8 +52,14 @@ export const findFault = (root: unknown): JsonFault | undefined => {
   const visit = (value: unknown): string | undefined => {
     if (value === null) return undefined
     if (typeof value !== "object") return scalarFault(value)
+    if (isRawJson(value)) {
+      return numberText.test((value as { readonly rawJSON: string }).rawJSON)
+        ? undefined
+        : "raw JSON text is admitted for numbers only"
+    }
     if (path.length >= nestingDepthMax) return `nested deeper than ${nestingDepthMax} levels`
     if (Array.isArray(value)) {
+      if (hasToJson(value)) return toJsonProblem("an array")
       for (let i = 0; i < value.length; i++) {
         path.push(i)
         const problem = visit(value[i])
@@ -54,7 +68,6 @@ export const findFault = (root: unknown): JsonFault | undefined => {
       }
       return undefined
     }
-    if (isRawJson(value)) return undefined
     const own = objectFault(value)
     if (own !== undefined) return own
     for (const key of Object.keys(value)) {
@@ -74,15 +87,18 @@ const nonFiniteText = /"(?:NaN|-?Infinity)"/
 /** Whether a JSON text holds a string that a schema's JSON codec writes for a number which JSON cannot hold. */
 export const mayHideNonFinite = (json: string): boolean => nonFiniteText.test(json)
 
-/** Returns the first number that is NaN or infinite, also inside maps, sets and other iterables. */
+/** Returns the first number that is NaN or infinite, also inside maps, sets and class instances. */
 export const findNonFinite = (root: unknown): JsonFault | undefined => {
   const path: Array<string | number> = []
   const visit = (value: unknown): string | undefined => {
     if (typeof value === "number") return Number.isFinite(value) ? undefined : `${value} is not a JSON number`
     if (typeof value !== "object" || value === null || path.length >= nestingDepthMax) return undefined
-    const entries: Iterable<readonly [string | number, unknown]> = Symbol.iterator in value
-      ? Array.from(value as Iterable<unknown>).entries()
+    if (Redacted.isRedacted(value)) return visit(Redacted.value(value))
+    const entries: Array<readonly [string | number, unknown]> = Array.isArray(value)
+      ? Array.from(value.entries())
       : Object.entries(value)
+    // not every iterable: an Option yields itself
+    if (value instanceof Map || value instanceof Set) entries.push(...Array.from<unknown>(value).entries())
     for (const [key, child] of entries) {
       path.push(key)
       const problem = visit(child)
@@ -109,5 +125,5 @@ export const escape = (json: string): string =>
     ? json.replace(dangerousAll, (char) => "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0"))
     : json
 
-/** JSON text of a value that has no {@link findFault fault}, escaped. */
+/** JSON text of a value that has no {@link findFault fault}, escaped. Throws a RangeError if no string can be so long. */
 export const stringify = (value: unknown): string => escape(JSON.stringify(value))

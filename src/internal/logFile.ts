@@ -58,13 +58,26 @@ const create = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | const
 // Without O_NONBLOCK the open of a FIFO that nobody reads would hang the whole process.
 const pipe = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
+/** Closes a descriptor that is of no more use: an error of the close says nothing about what was flushed before it. */
+export const closeQuietly = (port: FilePort, fd: number): void => {
+  try {
+    port.close(fd)
+  } catch {
+    // the kernel has freed the descriptor all the same (close(2))
+  }
+}
+
 /** Opens the target as design section 3 says. Never throws. */
 export const open = (port: FilePort, options: LogFileOptions): Opened => {
   const { path } = options
   const unsafe = (problem: string): Opened => Result.fail(new UnsafeTarget({ path, problem }))
   let fd: number | undefined
+  const close = (): void => {
+    if (fd !== undefined) closeQuietly(port, fd)
+    fd = undefined
+  }
   const refuse = (problem: string): Opened => {
-    if (fd !== undefined) port.close(fd)
+    close()
     return unsafe(problem)
   }
   try {
@@ -105,14 +118,12 @@ export const open = (port: FilePort, options: LogFileOptions): Opened => {
     if (fileSystem._tag === "unknown") {
       warnings.push(`it is on ${fileSystem.name}: whether appends and flushes hold depends on what is behind it`)
     }
-    if (stat.size === 0) {
-      // New, perhaps created by another process a moment ago: make the name durable before the first record counts.
-      port.fsync(fd)
-      port.fsyncDirectory(dirname(path))
-    }
+    if (stat.size === 0) port.fsync(fd)
+    // Perhaps another program has created it a moment ago: the name must be durable before a record in it counts.
+    port.fsyncDirectory(dirname(path))
     return Result.succeed({ kind: "file", fd, identity: port.identityOf(fd), size: stat.size, warnings })
   } catch (cause) {
-    if (fd !== undefined) port.close(fd)
+    close()
     const code = errorCode(cause)
     if (code === "ELOOP") return unsafe(kindProblem.symlink)
     if (code === "EISDIR") return unsafe(kindProblem.directory)

@@ -8,11 +8,14 @@
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { dirname } from "node:path"
 import * as AuditError from "../AuditError.ts"
 import type { Written } from "../AuditRecord.ts"
 import * as HashChain from "../HashChain.ts"
+import * as Segment from "../Segment.ts"
 import { errorCode, type FilePort } from "./filePort.ts"
 import type { Entry } from "./groupCommit.ts"
+import * as LogFailure from "./logFailure.ts"
 import * as LogFile from "./logFile.ts"
 import * as LogTail from "./logTail.ts"
 
@@ -26,14 +29,28 @@ export interface Observer {
   readonly healed: (offset: number) => void
   readonly truncated: (fromBytes: number, toBytes: number) => void
   readonly warned: (problem: string) => void
+  readonly sealed: (path: string) => void
   readonly poisoned: (reason: AuditError.AuditErrorReason) => void
 }
 
 export interface LogWriterOptions extends LogFile.LogFileOptions {
   readonly sync: "always" | "deferred" | "never"
   readonly key: HashChain.Key | undefined
+  readonly digest: HashChain.Digest
+  /** When the live file is sealed and a new one begun; `undefined`: never. */
+  readonly rotation: Rotation | undefined
   readonly oversize: (record: HashChain.Group["records"][number]) => boolean
 }
+
+/** The live file is sealed before an append when it has reached the size or the age. */
+export interface Rotation {
+  readonly bytes: number
+  readonly ageMillis: number
+  readonly nowMillis: () => number
+}
+
+/** How long a rotation that failed is not tried again. */
+const rotationRetryMillis = 60_000
 
 /** A transaction that waits to be stored. */
 export type Pending = Entry<HashChain.Group, ReadonlyArray<Written>, AuditError.AuditError>
@@ -61,9 +78,6 @@ interface Batch {
   }>
 }
 
-/** Error codes of a file system that has no room. */
-const isFull = (code: string): boolean => code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG"
-
 export class LogWriter {
   private state: State = { _tag: "Usable" }
   private head: HashChain.Head = { writer: SecureRandom.ulidUnsafe(), seq: 0, prev: undefined }
@@ -75,7 +89,13 @@ export class LogWriter {
   private seenEnd = 0
   /** Whether the file may end in a fragment, of ours or of a writer that died. */
   private dirty = true
+  /** Whether the commit in progress has written to the file. */
+  private touched = false
   private unflushed = false
+  /** The file that a background flush works on: it must not be closed under it. */
+  private flushing: LogFile.LogFile | undefined
+  private lastSealMillis = 0
+  private rotationNotBefore = 0
   private closed = false
   private file: LogFile.LogFile
   private readonly port: FilePort
@@ -90,8 +110,10 @@ export class LogWriter {
     this.observer = observer
     this.file = file
     this.lastEnd = file.size
-    this.digest = HashChain.digest(options.key)
-    this.digests = HashChain.digests(options.key === undefined ? [] : [options.key])
+    this.digest = options.digest
+    const digests = HashChain.digests(options.key === undefined ? [] : [options.key])
+    // with a key, a line without one proves nothing: anybody could have written it
+    this.digests = (key) => key === undefined && options.key !== undefined ? undefined : digests(key)
   }
 
   /** Stores a batch and answers all of its entries, in order, before it calls `done`. */
@@ -101,17 +123,21 @@ export class LogWriter {
     try {
       failure = this.state._tag === "Poisoned" ? this.refusal(this.state.first) : this.store(batch, stored)
     } catch (cause) {
-      // No call is expected to throw here: whatever did, the file is in a state that nobody has looked at.
-      failure = this.poison(this.unavailable(`unexpected ${errorCode(cause)}`, "unknown", cause))
+      failure = this.touched
+        // what was written is in a state that nobody has looked at
+        ? this.poison(
+          LogFailure.unavailable(this.options.path, `reading it back failed (${errorCode(cause)})`, "unknown", cause)
+        )
+        : LogFailure.unlooked(this.options.path, cause)
     }
-    if (failure?._tag === "DurabilityUnknown") {
+    if (this.state._tag === "Poisoned" && this.state.first._tag === "DurabilityUnknown") {
       // the flush of a file that was rotated away failed: lines of this batch may have been in it
-      reject(batch, failure)
+      LogFailure.reject(batch, stored.length > 0 ? this.state.first : failure ?? this.state.first)
       return done()
     }
     const finish = (durability: Written["durability"]): void => {
       this.answer(stored, durability)
-      if (failure !== undefined) reject(batch.slice(stored.length), failure)
+      if (failure !== undefined) LogFailure.reject(batch.slice(stored.length), failure)
       done()
     }
     if (stored.length === 0 || this.options.sync === "never") return finish("unsynced")
@@ -125,8 +151,8 @@ export class LogWriter {
         return finish("synced")
       }
       const lost = this.flushFailed(error)
-      reject(batch.slice(0, stored.length), lost)
-      reject(batch.slice(stored.length), failure ?? lost)
+      LogFailure.reject(batch.slice(0, stored.length), lost)
+      LogFailure.reject(batch.slice(stored.length), failure ?? lost)
       done()
     })
   }
@@ -135,7 +161,11 @@ export class LogWriter {
   flush(done: () => void): void {
     if (!this.unflushed || this.closed || this.state._tag === "Poisoned") return done()
     this.unflushed = false
-    this.port.fdatasync(this.file.fd, (error) => {
+    const file = this.file
+    this.flushing = file
+    this.port.fdatasync(file.fd, (error) => {
+      this.flushing = undefined
+      if (file !== this.file) LogFile.closeQuietly(this.port, file.fd)
       if (error) this.flushFailed(error)
       else this.observer.flushed()
       done()
@@ -145,15 +175,15 @@ export class LogWriter {
   close(): void {
     if (this.closed) return
     this.closed = true
-    this.port.close(this.file.fd)
+    LogFile.closeQuietly(this.port, this.file.fd)
   }
 
   /** Appends, reads back, and appends again what was not found. Returns why the rest of the batch failed, if it did. */
   private store(batch: ReadonlyArray<Pending>, stored: Array<Stored>): AuditError.AuditErrorReason | undefined {
-    let touched = false
+    this.touched = false
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const unusable = this.reopenIfReplaced()
-      if (unusable !== undefined) return this.failed(unusable, touched)
+      const unusable = this.reopenIfReplaced() ?? this.sealIfDue()
+      if (unusable !== undefined) return this.failed(unusable)
       const size = this.port.fstat(this.file.fd).size
       const ends = this.lookAtTail(size)
       const lead = size > 0 && (attempt > 0 || !ends)
@@ -166,13 +196,15 @@ export class LogWriter {
         written = this.port.write(this.file.fd, encoded.bytes)
       } catch (cause) {
         const code = errorCode(cause)
-        if (!isFull(code)) return this.poison(this.unavailable(`write failed (${code})`, "unknown", cause))
+        if (!LogFailure.isFull(code)) {
+          return this.poison(LogFailure.unavailable(this.options.path, `write failed (${code})`, "unknown", cause))
+        }
         // write(2) failed as a whole, so nothing of this attempt is in the file
-        if (!touched) this.dirty = dirtyBefore
-        return this.failed(new AuditError.StorageFull({ path: this.options.path, code, committed: "no" }), touched)
+        if (!this.touched) this.dirty = dirtyBefore || !ends
+        return this.failed(new AuditError.StorageFull({ path: this.options.path, code, committed: "no" }))
       }
-      touched = true
-      if (lead && written > 0) this.observer.healed(size)
+      this.touched = true
+      if (lead && !ends) this.observer.healed(size)
 
       const found = this.readBack(encoded, size)
       for (const group of encoded.groups.slice(0, found)) {
@@ -185,8 +217,7 @@ export class LogWriter {
       }
       if (written < encoded.bytes.length) {
         return this.failed(
-          new AuditError.StorageFull({ path: this.options.path, code: "short write", committed: "unknown" }),
-          true
+          new AuditError.StorageFull({ path: this.options.path, code: "short write", committed: "unknown" })
         )
       }
     }
@@ -198,6 +229,10 @@ export class LogWriter {
     if (this.port.identity(this.options.path) === this.file.identity) return undefined
     const opened = LogFile.open(this.port, this.options)
     if (Result.isFailure(opened)) return opened.failure
+    if (opened.success.kind !== "file") {
+      LogFile.closeQuietly(this.port, opened.success.fd)
+      return new AuditError.UnsafeTarget({ path: this.options.path, problem: "it was replaced by a FIFO" })
+    }
     const before = this.file
     this.file = opened.success
     try {
@@ -206,13 +241,44 @@ export class LogWriter {
     } catch (cause) {
       return this.flushFailed(cause)
     } finally {
-      this.port.close(before.fd)
+      if (this.flushing !== before) LogFile.closeQuietly(this.port, before.fd)
     }
     for (const problem of opened.success.warnings) this.observer.warned(problem)
     this.lastEnd = opened.success.size
     this.seenEnd = 0
     this.dirty = true
     return undefined
+  }
+
+  /**
+   * Design section 5. Whoever comes first renames the live file, and the others reopen on the mismatch of step 2. If
+   * another process has rotated since we looked, we seal its young file: a short segment, and no loss.
+   */
+  private sealIfDue(): AuditError.AuditErrorReason | undefined {
+    const { path, rotation } = this.options
+    if (rotation === undefined) return undefined
+    const { bornMillis, size } = this.port.fstat(this.file.fd)
+    const now = rotation.nowMillis()
+    const age = bornMillis > 0 ? now - bornMillis : 0
+    if (size === 0 || now < this.rotationNotBefore || (size < rotation.bytes && age < rotation.ageMillis)) {
+      return undefined
+    }
+    // a name that exists would be overwritten, so no two seals of this process may share a millisecond
+    this.lastSealMillis = Math.max(now, this.lastSealMillis + 1)
+    const sealed = Segment.sealedPath(path, new Date(this.lastSealMillis).toISOString(), this.head.writer)
+    try {
+      this.port.rename(path, sealed)
+      this.port.fsyncDirectory(dirname(path))
+    } catch (cause) {
+      const code = errorCode(cause)
+      if (code !== "ENOENT") {
+        this.rotationNotBefore = now + rotationRetryMillis
+        this.observer.warned(`it cannot be rotated (${code}); appends go on in the same file`)
+        return undefined
+      }
+    }
+    this.observer.sealed(sealed)
+    return this.reopenIfReplaced()
   }
 
   /** Step 3: notices what others have done to the file. Returns whether it ends in a newline, as far as need be known. */
@@ -294,11 +360,11 @@ export class LogWriter {
   }
 
   /** A failure after which the log stays usable. If lines may be in the file, no identity of theirs is used again. */
-  private failed(reason: AuditError.AuditErrorReason, touched: boolean): AuditError.AuditErrorReason {
-    if (!touched && reason.committed === "no") return reason
+  private failed(reason: AuditError.AuditErrorReason): AuditError.AuditErrorReason {
+    if (!this.touched && reason.committed === "no") return reason
     this.seen = this.head.prev ?? this.seen
     this.head = { writer: SecureRandom.ulidUnsafe(), seq: 0, prev: undefined }
-    return reason.committed === "unknown" ? reason : uncertain(reason, this.options.path)
+    return reason.committed === "unknown" ? reason : LogFailure.uncertain(reason, this.options.path)
   }
 
   private poison(reason: AuditError.AuditErrorReason): AuditError.AuditErrorReason {
@@ -315,28 +381,11 @@ export class LogWriter {
 
   /** What appends after a poisoning get: the first cause, and that nothing of them was written. */
   private refusal(first: AuditError.AuditErrorReason): AuditError.AuditErrorReason {
-    return this.unavailable(`this writer has stopped for good; reopen the log. First: ${first.message}`, "no", first)
-  }
-
-  private unavailable(problem: string, committed: AuditError.Committed, cause: unknown): AuditError.Unavailable {
-    return new AuditError.Unavailable({ path: this.options.path, problem, committed, isRetryable: false, cause })
+    return LogFailure.unavailable(
+      this.options.path,
+      `this writer has stopped for good; reopen the log. First: ${first.message}`,
+      "no",
+      first
+    )
   }
 }
-
-const reject = (entries: ReadonlyArray<Pending>, reason: AuditError.AuditErrorReason): void => {
-  if (entries.length === 0) return
-  const failure = Effect.fail(AuditError.make(reason))
-  for (const entry of entries) entry.resume(failure)
-}
-
-/** The same reason for a caller whose record may be in the file since an earlier attempt of the same commit. */
-const uncertain = (reason: AuditError.AuditErrorReason, path: string): AuditError.AuditErrorReason =>
-  reason._tag === "StorageFull"
-    ? new AuditError.StorageFull({ path, code: reason.code, committed: "unknown" })
-    : new AuditError.Unavailable({
-      path,
-      problem: reason.message,
-      committed: "unknown",
-      isRetryable: reason.isRetryable,
-      cause: reason
-    })

@@ -44,6 +44,11 @@ export const truncations = Metric.counter("auditlog_truncations_total", {
   incremental: true
 })
 
+export const rotations = Metric.counter("auditlog_rotations_total", {
+  description: "Times this process sealed the live file",
+  incremental: true
+})
+
 const errorsByReason = new Map<string, Metric.Counter<number>>()
 
 /** The counter of failed appends with this reason. */

@@ -32,17 +32,12 @@ export class PipeWriter {
     this.options = options
     this.observer = observer
     this.file = file
-    this.digest = HashChain.digest(options.key)
+    this.digest = options.digest
   }
 
   /** Writes the transactions of a batch one after the other, and answers each. */
   commit(batch: ReadonlyArray<Pending>, done: () => void): void {
-    const writeFrom = (index: number): void => {
-      const entry = batch[index]
-      if (entry === undefined) return done()
-      this.write(entry, 0, () => writeFrom(index + 1))
-    }
-    writeFrom(0)
+    this.writeFrom(batch, 0, 0, done)
   }
 
   flush(done: () => void): void {
@@ -55,36 +50,40 @@ export class PipeWriter {
     this.port.close(this.file.fd)
   }
 
-  private write(entry: Pending, waitedMillis: number, next: () => void): void {
-    const { head, lines } = HashChain.link(this.head, entry.item, {
-      seen: undefined,
-      attempt: 0,
-      key: this.options.key?.id,
-      digest: this.digest
-    })
-    const bytes = Buffer.from(lines.map((line) => line.text).join(""))
-    try {
-      this.port.write(this.file.fd, bytes)
-    } catch (cause) {
-      const code = errorCode(cause)
-      if (code === "EAGAIN" && waitedMillis < waitMillisMax) {
-        setTimeout(() => this.write(entry, waitedMillis + waitMillisStep, next), waitMillisStep)
-        return
+  /** `waitedMillis` counts for the whole batch: a reader that has stopped is waited for once. */
+  private writeFrom(batch: ReadonlyArray<Pending>, from: number, waitedMillis: number, done: () => void): void {
+    for (let i = from; i < batch.length; i++) {
+      const entry = batch[i]!
+      const { head, lines } = HashChain.link(this.head, entry.item, {
+        seen: undefined,
+        attempt: 0,
+        key: this.options.key?.id,
+        digest: this.digest
+      })
+      const bytes = Buffer.from(lines.map((line) => line.text).join(""))
+      try {
+        this.port.write(this.file.fd, bytes)
+      } catch (cause) {
+        const code = errorCode(cause)
+        if (code === "EAGAIN" && waitedMillis < waitMillisMax) {
+          setTimeout(() => this.writeFrom(batch, i, waitedMillis + waitMillisStep, done), waitMillisStep)
+          return
+        }
+        entry.resume(Effect.fail(AuditError.make(this.unwritten(code, cause))))
+        continue
       }
-      entry.resume(Effect.fail(AuditError.make(this.unwritten(code, cause))))
-      return next()
+      this.head = head
+      this.observer.stored([entry], lines.length, bytes.length)
+      entry.resume(Effect.succeed(lines.map((line) => ({
+        writer: head.writer,
+        seq: line.seq,
+        bytes: line.bytes,
+        hash: line.hash,
+        durability: "pipe" as const,
+        oversize: false
+      }))))
     }
-    this.head = head
-    this.observer.stored([entry], lines.length, bytes.length)
-    entry.resume(Effect.succeed(lines.map((line) => ({
-      writer: head.writer,
-      seq: line.seq,
-      bytes: line.bytes,
-      hash: line.hash,
-      durability: "pipe" as const,
-      oversize: false
-    }))))
-    next()
+    done()
   }
 
   // A write of up to PIPE_BUF bytes happens as a whole or not at all.

@@ -2,8 +2,9 @@
  * A program that appends to a log until it is done or killed, and says on stdout what was acknowledged: one line with
  * the ids of the records an append or a transaction was answered for.
  *
- * Usage: writer.ts LOG NAME APPENDS FIBERS [transactions] [start-on-stdin]
+ * Usage: writer.ts LOG NAME APPENDS FIBERS [transactions] [start-on-stdin] [rotate=SIZE]
  */
+import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -22,6 +23,9 @@ const acknowledge = (receipts: ReadonlyArray<AuditRecord.Receipt>): void => {
   const ids = receipts.map((receipt) => receipt.seq === undefined ? "" : AuditRecord.id(receipt))
   writeSync(1, `${ids.join(" ")}\n`)
 }
+
+const rotateSize = flags.find((flag) => flag.startsWith("rotate="))?.slice("rotate=".length)
+const rotate = rotateSize === undefined ? undefined : { size: ByteSize.fromStringUnsafe(rotateSize) }
 
 const perFiber = Math.floor(Number(appends) / Number(fibers))
 
@@ -46,6 +50,6 @@ const program = Effect.gen(function*() {
 })
 
 await Effect.runPromise(
-  program.pipe(Effect.provide(Audit.layer.pipe(Layer.provide(FileAppender.layer({ path })))))
+  program.pipe(Effect.provide(Audit.layer.pipe(Layer.provide(FileAppender.layer({ path, rotate })))))
 )
 process.stdin.destroy()

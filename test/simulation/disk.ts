@@ -114,6 +114,11 @@ export class Disk {
       }
       case "write":
         return this.write({ inode: this.inode(first), rest: Buffer.from(String(second), "latin1"), written: 0 })
+      case "rename":
+        // whoever renames the live file, by whatever name: it is no longer live
+        if (this.live === undefined) return failure("ENOENT", -2)
+        this.live = undefined
+        return answer(null)
       case "fsyncDirectory":
         return answer(null)
       case "fsync":
@@ -177,4 +182,10 @@ const append = (inode: Inode, bytes: Buffer): void => {
   inode.bytes = Buffer.concat([inode.bytes, bytes])
 }
 
-const statOf = (inode: Inode) => ({ kind: "file", size: inode.bytes.length, mode: 0o600, links: inode.links })
+const statOf = (inode: Inode) => ({
+  kind: "file",
+  size: inode.bytes.length,
+  mode: 0o600,
+  links: inode.links,
+  bornMillis: 0
+})

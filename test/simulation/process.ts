@@ -21,6 +21,8 @@ class Audit extends AuditLog.Service<Audit>()("simulation/Audit", {
 /** What one life of the process does; each number of `appends` is a transaction of so many records by one fiber. */
 export interface Life {
   readonly name: string
+  /** Bytes after which the process seals the live file; 0: never. */
+  readonly rotateBytes: number
   readonly fibers: ReadonlyArray<ReadonlyArray<number>>
 }
 
@@ -55,6 +57,9 @@ const port: FilePort = {
     into.set(Buffer.from(text, "latin1"))
     return text.length
   },
+  rename: (from, to) => void call("rename", from, to),
+  unlink: (path) => void call("unlink", path),
+  list: (path) => String(call("list", path)).split("\n"),
   fsync: (fd) => void call("fsync", fd),
   fsyncDirectory: (path) => void call("fsyncDirectory", path),
   fdatasync: (fd, done) => {
@@ -70,7 +75,7 @@ const port: FilePort = {
 
 const texts = ["x", "yy\n{\"_audit\":{\"v\":1,", "z".repeat(300)]
 
-const live = ({ fibers, name }: Life) =>
+const live = ({ fibers, name, rotateBytes }: Life) =>
   Effect.gen(function*() {
     const audit = yield* Audit
     yield* Effect.forEach(fibers, (appends, fiber) =>
@@ -87,7 +92,10 @@ const live = ({ fibers, name }: Life) =>
         )
       }, { discard: true }), { concurrency: "unbounded", discard: true })
   }).pipe(
-    Effect.provide(Audit.layer.pipe(Layer.provide(FileAppender.layer({ path: logPath })))),
+    Effect.provide(Audit.layer.pipe(Layer.provide(FileAppender.layer({
+      path: logPath,
+      rotate: rotateBytes === 0 ? undefined : { size: rotateBytes }
+    })))),
     Effect.provideService(FilePort, port),
     Effect.provide(Logger.layer([], { mergeWithExisting: false })),
     Effect.exit

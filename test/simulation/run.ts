@@ -51,6 +51,7 @@ export const run = (seed: number, faults: Faults, channels: ReadonlyArray<Channe
   const start = (channel: Channel): Running | undefined => {
     const life: Life = {
       name: `p${lives++}`,
+      rotateBytes: [0, 0, 1500][disk.below(3)] ?? 0,
       fibers: Array.from(
         { length: 1 + disk.below(3) },
         () => Array.from({ length: 1 + disk.below(3) }, () => 1 + disk.below(3))

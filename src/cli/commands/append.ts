@@ -3,37 +3,38 @@
  *
  * @since 0.1.0
  */
-import * as ByteSize from "effect/ByteSize"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as FileAppender from "../../FileAppender.ts"
+import * as Environment from "../../internal/environment.ts"
 
 /** As people type them in a shell; the longer forms of `Duration` ("5 seconds") are understood too. */
 const units: { readonly [unit: string]: number } = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 }
 
-const parseSync = (text: string): "always" | "never" | { readonly every: Duration.Duration } => {
-  if (text === "always" || text === "never") return text
+const parseInterval = (text: string): FileAppender.SyncPolicy | undefined => {
   const short = /^(?<count>\d+(?:\.\d+)?) ?(?<unit>ms|s|m|min|h)$/.exec(text)?.groups
-  const every = short === undefined
-    ? Option.getOrUndefined(Duration.fromInput(text as Duration.Input))
-    : Duration.millis(Number(short["count"]) * units[short["unit"]!]!)
-  // under a millisecond it would flush without a pause, and setTimeout takes no more than 24 days
-  if (every === undefined || Duration.toMillis(every) < 1 || Duration.toMillis(every) > 86_400_000) {
-    throw new Error(`"always", "never", or an interval between 1ms and 24h such as "1s"`)
-  }
-  return { every }
+  return short === undefined
+    ? Environment.parseSync(text)
+    : { every: Duration.millis(Number(short["count"]) * units[short["unit"]!]!) }
 }
 
-const parseBytes = (text: string): number => {
-  const bytes = /^\d+$/.test(text)
-    ? Number(text)
-    : Option.getOrUndefined(Option.map(ByteSize.fromInput(text as ByteSize.Input), ByteSize.toNumberUnsafe))
-  if (bytes === undefined || !Number.isSafeInteger(bytes) || bytes === 0) {
-    throw new Error(`a number of bytes such as "4096" or "8 KiB"`)
+const parseSync = (text: string): FileAppender.SyncPolicy => {
+  const sync = parseInterval(text)
+  const millis = typeof sync === "object" ? Duration.toMillis(sync.every) : 1
+  // under a millisecond it would flush without a pause, and setTimeout takes no more than 24 days
+  if (sync === undefined || millis < 1 || millis > 86_400_000) {
+    throw new Error(`"always", "never", or an interval between 1ms and 24h such as "1s"`)
   }
+  return sync
+}
+
+const parseLimit = (text: string): number => {
+  const bytes = Environment.parseSize(text)
+  if (bytes === undefined || bytes === 0) throw new Error(Environment.expectedSize)
   return bytes
 }
 
@@ -83,7 +84,7 @@ export const command = Command.make(
     limit: Flag.String("limit").pipe(
       Flag.withMetavar("bytes"),
       Flag.withDescription("The limit of the size policy, such as 4096 (the default) or \"8 KiB\""),
-      Flag.mapTryCatch(parseBytes, problem),
+      Flag.mapTryCatch(parseLimit, problem),
       Flag.optional
     )
   },

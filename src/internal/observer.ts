@@ -1,0 +1,44 @@
+/**
+ * What the file appender tells the world: metrics, and messages through Effect's logger.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { Observer } from "./logWriter.ts"
+import * as Metrics from "./metrics.ts"
+
+/** Reports under the logger and the metrics of a context; `onSealed` is called after each rotation. */
+export const makeObserver = (path: string, context: Context.Context<never>, onSealed: () => void): Observer => {
+  const log = (effect: Effect.Effect<void>): void => {
+    Effect.runForkWith(context)(Effect.annotateLogs(effect, { "auditlog.path": path }))
+  }
+  return {
+    stored: (entries, records, bytes) => {
+      Metrics.appends.updateUnsafe(records, context)
+      Metrics.bytes.updateUnsafe(bytes, context)
+      Metrics.batchRecords.updateUnsafe(records, context)
+      const now = performance.now()
+      for (const entry of entries) Metrics.appendSeconds.updateUnsafe((now - entry.since) / 1000, context)
+    },
+    flushed: () => Metrics.fsyncs.updateUnsafe(1, context),
+    healed: (offset) => {
+      Metrics.healed.updateUnsafe(1, context)
+      log(
+        Effect.logInfo(`a torn line before byte ${offset} was set apart by a resync line; nothing acknowledged is lost`)
+      )
+    },
+    truncated: (fromBytes, toBytes) => {
+      Metrics.truncations.updateUnsafe(1, context)
+      log(Effect.logError(
+        `the log was cut from outside, from ${fromBytes} to ${toBytes} bytes: records are lost. ` +
+          `If this is logrotate, use "create" instead of "copytruncate"`
+      ))
+    },
+    sealed: (segment) => {
+      Metrics.rotations.updateUnsafe(1, context)
+      log(Effect.logInfo(`the log was sealed as ${segment}`))
+      onSealed()
+    },
+    warned: (problem) => log(Effect.logWarning(`audit log: ${problem}`)),
+    poisoned: (reason) => log(Effect.logError(`the audit log stops: ${reason.message}`))
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Removes the oldest sealed segments of a log, and leaves a record of each in the log before it does.
+ */
+import * as Effect from "effect/Effect"
+import { constants } from "node:fs"
+import { basename, dirname } from "node:path"
+import * as Segment from "../Segment.ts"
+import { errorCode, type FilePort } from "./filePort.ts"
+import { LogDecoder } from "./logDecoder.ts"
+
+export interface Retention {
+  /** Sealed segments older than this go, by the time of their sealing. */
+  readonly ageMillis: number
+  /** The oldest go until the segments together have at most so many bytes. */
+  readonly bytes: number
+}
+
+/** What a writer has left in a removed segment: where its chain went on from there. */
+export interface WriterSummary {
+  readonly writer: string
+  readonly from: number
+  readonly to: number
+  readonly hash: string
+}
+
+/** The record that stands in the log for a removed segment. */
+export interface SegmentRemoved {
+  readonly _tag: "auditlog/SegmentRemoved"
+  readonly segment: string
+  readonly bytes: number
+  readonly records: number
+  /** Of the writers whose last records stand nearest to the end, at most {@link writersMax}: the others had ended. */
+  readonly writers: ReadonlyArray<WriterSummary>
+}
+
+/** About 120 bytes each, so that the record stays within the hard limit of 1 MiB. */
+const writersMax = 5000
+
+/** Read in one turn of the event loop: about a millisecond of work. */
+const blockBytes = 256 * 1024
+
+interface Candidate {
+  readonly path: string
+  readonly bytes: number
+  readonly sealedMillis: number
+}
+
+/** The sealed segments that the limits say should go, oldest first. */
+const due = (port: FilePort, live: string, limits: Retention, nowMillis: number): ReadonlyArray<Candidate> => {
+  const segments = Segment.pick(live, port.list(dirname(live)))
+  const sized = segments.map((segment) => ({ ...segment, bytes: port.lstat(segment.path)?.size ?? 0 }))
+  let total = sized.reduce((sum, { bytes }) => sum + bytes, 0)
+  const candidates: Array<Candidate> = []
+  for (const { bytes, kind, path } of sized) {
+    if (kind !== "sealed") continue
+    const sealedMillis = Segment.sealedMillis(live, path)
+    if (total <= limits.bytes && nowMillis - sealedMillis <= limits.ageMillis) continue
+    total -= bytes
+    candidates.push({ path, bytes, sealedMillis })
+  }
+  return candidates
+}
+
+/** The `_hash` of a line, which stands at its end: 43 characters before `"}`. */
+const hashOf = (line: string): string => line.slice(-45, -2)
+
+/** Reads a segment through, a block in each turn of the event loop. */
+const summarize = Effect.fnUntraced(function*(port: FilePort, { bytes, path }: Candidate) {
+  const decoder = new LogDecoder({})
+  const writers = new Map<string, WriterSummary>()
+  let records = 0
+  const fd = port.open(path, constants.O_RDONLY | constants.O_NOFOLLOW, 0)
+  const block = new Uint8Array(blockBytes)
+  const scan = Effect.gen(function*() {
+    for (let position = 0;;) {
+      const count = port.read(fd, block, position)
+      const entries = count === 0 ? decoder.end() : decoder.feed(block.subarray(0, count))
+      for (const entry of entries) {
+        if (entry._tag !== "Record") continue
+        records++
+        const { stamp: { seq, writer } } = entry
+        const from = Math.min(seq, writers.get(writer)?.from ?? seq)
+        writers.delete(writer)
+        writers.set(writer, { writer, from, to: seq, hash: hashOf(entry.text) })
+      }
+      if (count === 0) return
+      position += count
+      yield* Effect.yieldNow
+    }
+  })
+  yield* Effect.ensuring(scan, Effect.sync(() => port.close(fd)))
+  return {
+    _tag: "auditlog/SegmentRemoved",
+    segment: basename(path),
+    bytes,
+    records,
+    writers: Array.from(writers.values()).slice(-writersMax)
+  } satisfies SegmentRemoved
+})
+
+/** Removes what is due. Each removal is in the log, durably, before it happens; a failure leaves the rest for next time. */
+export const apply = <E>(options: {
+  readonly port: FilePort
+  readonly live: string
+  readonly limits: Retention
+  readonly nowMillis: () => number
+  readonly append: (record: SegmentRemoved) => Effect.Effect<unknown, E>
+  readonly warned: (problem: string) => void
+}): Effect.Effect<void, E> => {
+  const { append, limits, live, nowMillis, port, warned } = options
+  return Effect.gen(function*() {
+    for (const candidate of due(port, live, limits, nowMillis())) {
+      // another process may have been faster
+      if (port.lstat(candidate.path) === undefined) continue
+      yield* append(yield* summarize(port, candidate))
+      port.unlink(candidate.path)
+      port.fsyncDirectory(dirname(live))
+    }
+  }).pipe(
+    Effect.catchDefect((cause) =>
+      Effect.sync(() => warned(`old segments cannot be removed (${errorCode(cause)}); they stay`))
+    )
+  )
+}

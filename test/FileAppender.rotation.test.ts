@@ -1,0 +1,239 @@
+/**
+ * Rotation and retention: sealing by size and age, several processes, logrotate, and what stays in the log of a segment
+ * that is removed.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Logger, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { spawnSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { AuditLog, FileAppender, Segment } from "../src/index.ts"
+import { FilePort } from "../src/internal/filePort.ts"
+import { LogDecoder } from "../src/internal/logDecoder.ts"
+import { failWith, faultyPort } from "./faultyFileSystem.ts"
+import { run, temporaryDirectory, temporaryLog, testFile } from "./support.ts"
+
+class Audit extends AuditLog.Service<Audit>()("test/Rotation", {
+  schema: Schema.Struct({ n: Schema.Int, text: Schema.String })
+}) {}
+
+const segmentsOf = (path: string) => Segment.pick(path, Fs.readdirSync(Path.dirname(path)))
+
+/** What a reader finds in all segments, oldest first, with one state for all of them. */
+const readAll = (path: string) => {
+  const decoder = new LogDecoder({})
+  const entries = segmentsOf(path).flatMap((segment) => {
+    decoder.begin(segment.path)
+    return [...decoder.feed(Fs.readFileSync(segment.path)), ...decoder.endOfFile()]
+  })
+  return [...entries, ...decoder.end()]
+}
+
+const recordsIn = (path: string) => readAll(path).filter((entry) => entry._tag === "Record")
+
+const quiet = Logger.layer([], { mergeWithExisting: false })
+
+const logOn = (options: FileAppender.Options, logger = quiet) =>
+  Audit.layer.pipe(Layer.provide(FileAppender.layer(options)), Layer.provideMerge(logger))
+
+const appendTo = (path: string, options: Partial<FileAppender.Options>, count: number, from = 0) =>
+  Audit.use((audit) =>
+    Effect.forEach(
+      Array.from({ length: count }, (_, i) => from + i),
+      (n) => audit.append({ n, text: "x".repeat(100) })
+    )
+  ).pipe(Effect.provide(logOn({ path, ...options })))
+
+describe("rotation by size", () => {
+  it.effect("seals the file before the append that finds it full, and the chain goes on in the next", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* appendTo(path, { rotate: { size: "2 KiB" } }, 50)
+      const segments = segmentsOf(path)
+      assert.isAbove(segments.length, 4)
+      assert.deepStrictEqual(segments.map(({ kind }) => kind), [...segments.slice(1).map(() => "sealed"), "live"])
+      for (const segment of segments.slice(0, -1)) {
+        assert.match(Path.basename(segment.path), /^audit\.\d{8}T\d{6}\.\d{3}Z\.[0-9A-Z]{26}\.jsonl$/)
+        const { mode, size } = Fs.statSync(segment.path)
+        assert.isAtLeast(size, 2048)
+        assert.strictEqual(mode & 0o777, 0o600)
+      }
+      const records = recordsIn(path)
+      assert.deepStrictEqual(records.map(({ fields }) => fields["n"]), Array.from({ length: 50 }, (_, n) => n))
+      records.forEach(({ stamp }, i) => {
+        assert.strictEqual(stamp.prev, i === 0 ? undefined : JSON.parse(records[i - 1]?.text ?? "")._hash)
+      })
+    }))
+
+  it.effect("makes the new name durable, and flushes the sealed file before its descriptor is closed", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const faults = faultyPort()
+      yield* appendTo(path, { rotate: { size: "300 B" } }, 3).pipe(Effect.provideService(FilePort, faults.port))
+      const renamed = faults.calls.findIndex(([member]) => member === "rename")
+      const after = faults.calls.slice(renamed, renamed + 14).map(([member]) => member)
+      assert.deepStrictEqual(after.slice(0, 2), ["rename", "fsyncDirectory"])
+      const sealed = faults.calls.find(([member]) => member === "write")?.[1]
+      const flushed = faults.calls.findIndex(([member, fd], i) => i > renamed && member === "fsync" && fd === sealed)
+      const closed = faults.calls.findIndex(([member, fd], i) => i > renamed && member === "close" && fd === sealed)
+      assert.isTrue(flushed > renamed && closed > flushed, after.join(" "))
+    }))
+
+  it.effect("that fails costs no append: it is reported and tried again later", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const faults = faultyPort()
+      faults.next("rename", failWith("EACCES"), { times: 1000 })
+      const receipts = yield* appendTo(path, { rotate: { size: "300 B" } }, 20).pipe(
+        Effect.provideService(FilePort, faults.port)
+      )
+      assert.strictEqual(receipts.length, 20)
+      assert.strictEqual(recordsIn(path).length, 20)
+      assert.strictEqual(faults.count("rename"), 1)
+    }))
+
+  it.live("by 8 processes at once loses and doubles no record of 16 000", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const ended = yield* Effect.promise(() =>
+        Promise.all(Array.from({ length: 8 }, (_, i) =>
+          run(process.execPath, [testFile("children/writer.ts"), path, `p${i}`, "2000", "20", "rotate=64 KiB"])))
+      )
+      for (const { code, stderr } of ended) {
+        assert.strictEqual(code, 0, stderr)
+      }
+      const acknowledged = ended.flatMap(({ stdout }) =>
+        stdout.match(/[0-9A-Z]{26}:\d+/g) ?? []
+      )
+      const found = recordsIn(path).map(({ id }) => id)
+      assert.strictEqual(acknowledged.length, 16_000)
+      assert.deepStrictEqual(found.toSorted(), acknowledged.toSorted())
+      assert.isAbove(segmentsOf(path).length, 10)
+      assert.deepStrictEqual(readAll(path).filter(({ _tag }) => _tag !== "Record"), [])
+    }), 60_000)
+})
+
+describe("rotation by age", () => {
+  it.effect("seals the file before the first append after the age, by the clock of the program", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* TestClock.setTime(Date.now())
+      yield* Audit.use((audit) =>
+        Effect.gen(function*() {
+          yield* audit.append({ n: 0, text: "" })
+          yield* TestClock.adjust("23 hours")
+          yield* audit.append({ n: 1, text: "" })
+          assert.strictEqual(segmentsOf(path).length, 1)
+          yield* TestClock.adjust("2 hours")
+          yield* audit.append({ n: 2, text: "" })
+          assert.strictEqual(segmentsOf(path).length, 2)
+        })
+      ).pipe(
+        Effect.provide(logOn({ path, rotate: { age: "1 day" } }))
+      )
+      assert.deepStrictEqual(recordsIn(path).map(({ fields }) => fields["n"]), [0, 1, 2])
+    }))
+})
+
+describe("retention", () => {
+  it.live("removes the oldest sealed segments over the size, and the log says which and where their chains ended", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* appendTo(path, { rotate: { size: "2 KiB" } }, 60)
+      const before = segmentsOf(path)
+      const firstSegment = before[0]?.path ?? ""
+      const firstBytes = Fs.statSync(firstSegment).size
+      const decoder = new LogDecoder({})
+      const firstRecords = decoder.feed(Fs.readFileSync(firstSegment)).filter((entry) => entry._tag === "Record")
+      // opening the log applies the retention; the scope stays open until it is done
+      yield* Audit.use((audit) =>
+        Effect.gen(function*() {
+          yield* audit.append({ n: 60, text: "" })
+          yield* Effect.suspend(() => segmentsOf(path).length <= 3 ? Effect.void : Effect.fail("not yet")).pipe(
+            Effect.delay("10 millis"),
+            Effect.retry({ times: 500 })
+          )
+        })
+      ).pipe(Effect.provide(logOn({ path, retain: { size: "6 KiB" } })))
+      const total = segmentsOf(path).reduce((sum, segment) => sum + Fs.statSync(segment.path).size, 0)
+      const removals = recordsIn(path).filter(({ fields }) => fields["_tag"] === "auditlog/SegmentRemoved")
+      assert.strictEqual(removals.length, before.length - segmentsOf(path).length)
+      const last = firstRecords.at(-1)
+      assert.deepStrictEqual(removals[0]?.fields, {
+        _tag: "auditlog/SegmentRemoved",
+        segment: Path.basename(firstSegment),
+        bytes: firstBytes,
+        records: firstRecords.length,
+        writers: [{
+          writer: last?.stamp.writer,
+          from: 0,
+          to: last?.stamp.seq,
+          hash: JSON.parse(last?.text ?? "{}")._hash
+        }]
+      })
+      // what the removals themselves add comes on top
+      assert.isBelow(total, 6 * 1024 + removals.length * 600 + 300)
+    }))
+
+  it.effect("never removes the live file or those of logrotate, and stops where the log cannot take its record", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      Fs.writeFileSync(`${path}.1`, `{"old":1}\n`.repeat(1000), { mode: 0o600 })
+      yield* appendTo(path, { rotate: { size: "1 KiB" } }, 20)
+      const faults = faultyPort()
+      faults.next("write", failWith("ENOSPC"), { times: 1000 })
+      const before = segmentsOf(path).length
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* FileAppender.make({ path, retain: { size: "1 B" } })
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 50)))
+      })).pipe(Effect.provideService(FilePort, faults.port), Effect.provide(quiet))
+      assert.strictEqual(segmentsOf(path).length, before)
+      assert.isTrue(Fs.existsSync(`${path}.1`))
+    }))
+})
+
+const logrotate = spawnSync("logrotate", ["--version"], { encoding: "utf8" })
+const noLogrotate = logrotate.error === undefined ? undefined : "logrotate is not installed; apt-get install logrotate"
+if (noLogrotate !== undefined) console.log(`skipped: ${noLogrotate}`)
+
+describe.skipIf(noLogrotate !== undefined)("the real logrotate", () => {
+  const rotateWith = (mode: string) =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const path = Path.join(directory, "audit.jsonl")
+      const config = Path.join(directory, "logrotate.conf")
+      Fs.chmodSync(directory, 0o700)
+      Fs.writeFileSync(config, `"${path}" {\n  rotate 9\n  ${mode}\n}\n`, { mode: 0o600 })
+      const messages: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        messages.push(String(message))
+      })
+      yield* Audit.use((audit) =>
+        Effect.gen(function*() {
+          for (let round = 0; round < 3; round++) {
+            yield* Effect.forEach([0, 1, 2, 3, 4], (i) => audit.append({ n: round * 5 + i, text: "" }))
+            const { code, stderr } = yield* Effect.promise(() =>
+              run("logrotate", ["--force", "--state", `${config}.state`, config])
+            )
+            assert.strictEqual(code, 0, stderr)
+          }
+          yield* audit.append({ n: 15, text: "" })
+        })
+      ).pipe(Effect.provide(logOn({ path }, Logger.layer([logger], { mergeWithExisting: false }))))
+      return { path, messages }
+    })
+
+  it.live("in create mode: every record is there once, in order, across its files", () =>
+    Effect.gen(function*() {
+      const { path } = yield* rotateWith("create 0600")
+      assert.deepStrictEqual(recordsIn(path).map(({ fields }) => fields["n"]), Array.from({ length: 16 }, (_, n) => n))
+      assert.deepStrictEqual(segmentsOf(path).map(({ kind }) => kind), ["rotated", "rotated", "rotated", "live"])
+    }))
+
+  it.live("in copytruncate mode: the cut is noticed and said", () =>
+    Effect.gen(function*() {
+      const { messages } = yield* rotateWith("copytruncate")
+      assert.isTrue(messages.some((message) => message.includes("cut from outside")), messages.join("\n"))
+    }))
+})
