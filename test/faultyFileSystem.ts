@@ -61,8 +61,7 @@ export const faultyPort = (): FaultyPort => {
 }
 
 /** A system error as `node:fs` throws it. */
-export const systemError = (code: string, errno = -1): Error =>
-  Object.assign(new Error(`${code}: injected`), { code, errno })
+const systemError = (code: string, errno = -1): Error => Object.assign(new Error(`${code}: injected`), { code, errno })
 
 /** A rule that throws. */
 export const failWith = (code: string, errno?: number) => (): never => {

@@ -8,7 +8,7 @@ import * as Segment from "../Segment.ts"
 import { errorCode, type FilePort } from "./filePort.ts"
 import { LogDecoder } from "./logDecoder.ts"
 
-export interface Retention {
+interface Limits {
   /** Sealed segments older than this go, by the time of their sealing. */
   readonly ageMillis: number
   /** The oldest go until the segments together have at most so many bytes. */
@@ -16,7 +16,7 @@ export interface Retention {
 }
 
 /** What a writer has left in a removed segment: where its chain went on from there. */
-export interface WriterSummary {
+interface WriterSummary {
   readonly writer: string
   readonly from: number
   readonly to: number
@@ -46,7 +46,7 @@ interface Candidate {
 }
 
 /** The sealed segments that the limits say should go, oldest first. */
-const due = (port: FilePort, live: string, limits: Retention, nowMillis: number): ReadonlyArray<Candidate> => {
+const due = (port: FilePort, live: string, limits: Limits, nowMillis: number): ReadonlyArray<Candidate> => {
   const segments = Segment.pick(live, port.list(dirname(live)))
   const sized = segments.map((segment) => ({ ...segment, bytes: port.lstat(segment.path)?.size ?? 0 }))
   let total = sized.reduce((sum, { bytes }) => sum + bytes, 0)
@@ -102,7 +102,7 @@ const summarize = Effect.fnUntraced(function*(port: FilePort, { bytes, path }: C
 export const apply = <E>(options: {
   readonly port: FilePort
   readonly live: string
-  readonly limits: Retention
+  readonly limits: Limits
   readonly nowMillis: () => number
   readonly append: (record: SegmentRemoved) => Effect.Effect<unknown, E>
   readonly warned: (problem: string) => void

@@ -91,8 +91,12 @@ const ours = (name: string, fibers: number, options: {
         )
         return count
       }).pipe(
-        Effect.provide(Audit.layer.pipe(Layer.provide(FileAppender.layer({ path, sync: options.sync })))),
-        Effect.provide(Logger.layer([], { mergeWithExisting: false }))
+        Effect.provide(
+          Audit.layer.pipe(
+            Layer.provide(FileAppender.layer({ path, sync: options.sync })),
+            Layer.provideMerge(Logger.layer([], { mergeWithExisting: false }))
+          )
+        )
       )
     )
 })
