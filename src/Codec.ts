@@ -134,21 +134,18 @@ export const seal = (head: string, hash: string): string => `${head}${hashPrefix
 /** The greatest number of records in a transaction; 7 digits, for which every size reserves room. */
 const transactionRecordsMax = 9_999_999
 
-const widest = (key: string | undefined): number =>
-  seal(
-    head({ fields: "", at: "2000-01-01T00:00:00.000Z", trace: `${"0".repeat(32)}-${"0".repeat(16)}` }, {
-      writer: "0".repeat(26),
-      seq: Number.MAX_SAFE_INTEGER,
-      prev: "0".repeat(hashLength),
-      seen: "0".repeat(hashLength),
-      tx: { id: "0".repeat(26), i: transactionRecordsMax, n: transactionRecordsMax },
-      attempt: 9,
-      key
-    }),
-    "0".repeat(hashLength)
-  ).length
-
-const widestUnkeyed = widest(undefined)
+const widestUnkeyed = seal(
+  head({ fields: "", at: "2000-01-01T00:00:00.000Z", trace: `${"0".repeat(32)}-${"0".repeat(16)}` }, {
+    writer: "0".repeat(26),
+    seq: Number.MAX_SAFE_INTEGER,
+    prev: "0".repeat(hashLength),
+    seen: "0".repeat(hashLength),
+    tx: { id: "0".repeat(26), i: transactionRecordsMax, n: transactionRecordsMax },
+    attempt: 9,
+    key: undefined
+  }),
+  "0".repeat(hashLength)
+).length
 
 /**
  * The length in bytes, with its newline, of the longest line a record can become. It depends on the record's own
@@ -159,7 +156,7 @@ const widestUnkeyed = widest(undefined)
  * @since 0.1.0
  */
 export const lineBytesMax = (fieldsBytes: number, key: string | undefined): number =>
-  (key === undefined ? widestUnkeyed : widest(key)) + (fieldsBytes === 0 ? 0 : fieldsBytes + 1)
+  widestUnkeyed + optional("key", key).length + (fieldsBytes === 0 ? 0 : fieldsBytes + 1)
 
 /**
  * Why a line is not a whole record.
