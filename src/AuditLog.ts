@@ -240,13 +240,41 @@ const make = <A>(
       : stored
   }
 
-  const prepare = (record: A, fiber: Fiber.Fiber<unknown, unknown>) =>
-    Effect.flatMap(encoder(record, { at: timestamp(fiber), trace: trace(fiber) }), (encoded) => {
-      const admitted = SizePolicy.admit(limits, encoded)
-      if (Result.isFailure(admitted)) return Effect.fail(AuditError.make(admitted.failure))
-      const { oversize, sizeBytes } = admitted.success
-      return Effect.succeed<Prepared>({ encoded, sizeBytes, oversize })
-    })
+  const admit = (encoded: Codec.Encoded): Exit.Exit<Prepared, AuditError.AuditError> => {
+    const admitted = SizePolicy.admit(limits, encoded)
+    if (Result.isFailure(admitted)) return Exit.fail(AuditError.make(admitted.failure))
+    const { oversize, sizeBytes } = admitted.success
+    return Exit.succeed({ encoded, sizeBytes, oversize })
+  }
+
+  const prepare = (record: A, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<Prepared, AuditError.AuditError> => {
+    const encoded = encoder(record, { at: timestamp(fiber), trace: trace(fiber) })
+    return ready(encoded) ? admit(encoded.value) : Effect.flatMap(encoded, admit)
+  }
+
+  const prepareAll = (
+    records: Iterable<A>,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<ReadonlyArray<Prepared>, AuditError.AuditError> => {
+    const prepared: Array<Prepared> = []
+    const rest = records[Symbol.iterator]()
+    for (let next = rest.next(); next.done !== true; next = rest.next()) {
+      const one = prepare(next.value, fiber)
+      if (!ready(one)) {
+        const others = Array.from({ [Symbol.iterator]: () => rest })
+        return Effect.flatMap(
+          one,
+          (first) =>
+            Effect.map(
+              Effect.forEach(others, (record) => prepare(record, fiber)),
+              (following) => [...prepared, first, ...following]
+            )
+        )
+      }
+      prepared.push(one.value)
+    }
+    return Exit.succeed(prepared)
+  }
 
   const write = (
     records: ReadonlyArray<Prepared>,
@@ -268,18 +296,14 @@ const make = <A>(
     current: (fiber: Fiber.Fiber<unknown, unknown>) => Transaction.Transaction | undefined
   ): Writer<A> => ({
     append: (record) =>
-      Effect.withFiber<Receipt, AuditError.AuditError>((fiber) =>
-        Effect.flatMap(
-          prepare(record, fiber),
-          (prepared) => Effect.map(write([prepared], fiber, current(fiber)), (receipts) => receipts[0]!)
-        )
-      ).pipe(Effect.tapError(countError)),
+      Effect.withFiber<Receipt, AuditError.AuditError>((fiber) => {
+        const prepared = prepare(record, fiber)
+        const writePrepared = (one: Prepared) => Effect.map(write([one], fiber, current(fiber)), firstOf)
+        return ready(prepared) ? writePrepared(prepared.value) : Effect.flatMap(prepared, writePrepared)
+      }).pipe(Effect.tapError(countError)),
     appendAll: (records) =>
       Effect.withFiber<ReadonlyArray<Receipt>, AuditError.AuditError>((fiber) =>
-        Effect.flatMap(
-          Effect.forEach(Array.from(records), (record) => prepare(record, fiber)),
-          (prepared) => write(prepared, fiber, current(fiber))
-        )
+        Effect.flatMap(prepareAll(records, fiber), (prepared) => write(prepared, fiber, current(fiber)))
       ).pipe(Effect.tapError(countError))
   })
 
@@ -319,6 +343,12 @@ const make = <A>(
     }))
   }
 }
+
+/** Whether an effect has its value already, so that nothing need be built around it. */
+const ready = <B, E>(effect: Effect.Effect<B, E>): effect is Exit.Success<B, E> =>
+  Exit.isExit(effect) && Exit.isSuccess(effect)
+
+const firstOf = (receipts: ReadonlyArray<Receipt>): Receipt => receipts[0]!
 
 interface Prepared {
   readonly encoded: Codec.Encoded
