@@ -11,7 +11,7 @@ process.chdir(fs.mkdtempSync(path.join(os.tmpdir(), "auditlog-")))
 import { Console, Effect, Layer, Schema } from "effect"
 import { AuditLog, FileAppender } from "../src/index.ts"
 
-// What the log may say. Anything else does not compile.
+// What the log may say. Another tag or type does not compile.
 const Event = Schema.TaggedUnion({
   RoleGranted: { actor: Schema.String, role: Schema.String },
   RoleRevoked: { actor: Schema.String, role: Schema.String, reason: Schema.NonEmptyString }

@@ -3,6 +3,7 @@
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Console, Effect, Layer, Metric, Redacted, Schedule, Schema, Stream } from "effect"
+import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -66,7 +67,7 @@ const Strict = FileAppender.layer({ path: file, sizePolicy: SizePolicy.reject({ 
 // #region keys
 const key: HashChain.Key = {
   id: "2026-11", // written into every line
-  secret: Redacted.make(process.env["AUDIT_SECRET"] ?? "not a secret, thirty-two bytes…")
+  secret: Redacted.make(randomBytes(32)) // a real program reads it: Config.Redacted("AUDIT_SECRET")
 }
 const Keyed = FileAppender.layer({ path: file, key })
 const checked = LogReader.read(file, { keys: [key] })

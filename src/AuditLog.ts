@@ -14,21 +14,19 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
 import * as Result from "effect/Result"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { Appender, makeMemory } from "./Appender.ts"
 import * as AuditError from "./AuditError.ts"
 import type { Buffered, Receipt, Written } from "./AuditRecord.ts"
 import * as Codec from "./Codec.ts"
-import * as Metrics from "./internal/metrics.ts"
+import * as AppendContext from "./internal/appendContext.ts"
 import * as RecordEncoder from "./internal/recordEncoder.ts"
 import * as SizePolicy from "./SizePolicy.ts"
 import * as Transaction from "./Transaction.ts"
@@ -89,7 +87,7 @@ export interface AuditLog<in A> extends Writer<A> {
  * @since 0.1.0
  */
 export interface TestLog<out A> {
-  /** The records that landed, in the order of the log, as the values that were appended. */
+  /** The records that landed, in the order of the log, decoded. */
   readonly records: Effect.Effect<ReadonlyArray<A>>
   /** What a log file would hold, to the byte. */
   readonly text: Effect.Effect<string>
@@ -195,12 +193,21 @@ export const Service = <Self>() =>
     references.set(appender, reference)
     return make(encoder, appender, reference)
   }
+  // What landed, not what was passed in: the schema may have left keys out, and the caller may have changed its object
+  // since. A schema that only encodes, or needs services to decode, gives the value of the caller.
+  const fromJson = Schema.decodeUnknownEffect(Schema.toCodecJson(schema)) as (
+    json: unknown
+  ) => Effect.Effect<S["Type"], Schema.SchemaError>
+  const decode = ({ fields, value }: Codec.Encoded): Effect.Effect<S["Type"]> =>
+    Effect.suspend(() => fromJson(JSON.parse(`{${fields}}`))).pipe(
+      Effect.catchCause(() => Effect.succeed(value as S["Type"]))
+    )
   const layerTestWith = (limits: Partial<SizePolicy.Limits>): Layer.Layer<Self | Test<Self>> =>
     Layer.effectContext(Effect.sync(() => {
       const { appender, memory } = makeMemory(limits)
       return Context.make(key, build(appender)).pipe(
         Context.add(Test, {
-          records: Effect.map(memory.records, (records) => records.map((record) => record.value as S["Type"])),
+          records: Effect.flatMap(memory.records, (records) => Effect.forEach(records, decode)),
           text: memory.text,
           failNext: memory.failNext
         })
@@ -234,9 +241,9 @@ const make = <A>(
     records: ReadonlyArray<Codec.Encoded>,
     fiber: Fiber.Fiber<unknown, unknown>
   ): Effect.Effect<ReadonlyArray<Written>, AuditError.AuditError> => {
-    const stored = traced(span, fiber, records.length, appender.append(records))
+    const stored = AppendContext.traced(span, fiber, records.length, appender.append(records))
     return limits.sizePolicy._tag === "Warn" && records.some((record) => SizePolicy.isOversize(limits, record))
-      ? Effect.tap(stored, () => Effect.ignoreCause(warnOversize(records, limits)))
+      ? Effect.tap(stored, () => Effect.ignoreCause(AppendContext.warnOversize(records, limits)))
       : stored
   }
 
@@ -248,7 +255,7 @@ const make = <A>(
   }
 
   const prepare = (record: A, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<Prepared, AuditError.AuditError> => {
-    const encoded = encoder(record, { at: timestamp(fiber), trace: trace(fiber) })
+    const encoded = encoder(record, { at: AppendContext.timestamp(fiber), trace: AppendContext.trace(fiber) })
     return ready(encoded) ? admit(encoded.value) : Effect.flatMap(encoded, admit)
   }
 
@@ -300,11 +307,11 @@ const make = <A>(
         const prepared = prepare(record, fiber)
         const writePrepared = (one: Prepared) => Effect.map(write([one], fiber, current(fiber)), firstOf)
         return ready(prepared) ? writePrepared(prepared.value) : Effect.flatMap(prepared, writePrepared)
-      }).pipe(Effect.tapError(countError)),
+      }).pipe(Effect.tapError(AppendContext.countError)),
     appendAll: (records) =>
       Effect.withFiber<ReadonlyArray<Receipt>, AuditError.AuditError>((fiber) =>
         Effect.flatMap(prepareAll(records, fiber), (prepared) => write(prepared, fiber, current(fiber)))
-      ).pipe(Effect.tapError(countError))
+      ).pipe(Effect.tapError(AppendContext.countError))
   })
 
   const land = (tx: Transaction.Transaction): Effect.Effect<void, AuditError.AuditError> =>
@@ -316,7 +323,7 @@ const make = <A>(
       }
       const joined = Transaction.add(tx.parent, records, sizeBytes, limits)
       return Result.isFailure(joined) ? Effect.fail(AuditError.make(joined.failure)) : Effect.void
-    }).pipe(Effect.tapError(countError), Effect.uninterruptible)
+    }).pipe(Effect.tapError(AppendContext.countError), Effect.uninterruptible)
 
   return {
     ...writer((fiber) => fiber.getRef(Current)),
@@ -364,61 +371,3 @@ const buffered = ({ oversize, sizeBytes }: Prepared): Buffered => ({
   durability: "buffered",
   oversize
 })
-
-const countError = (error: AuditError.AuditError): Effect.Effect<void> =>
-  Metric.update(Metrics.errors(error.reason._tag), 1)
-
-const warnOversize = Effect.fnUntraced(function*(records: ReadonlyArray<Codec.Encoded>, limits: SizePolicy.Limits) {
-  for (const record of records) {
-    if (!SizePolicy.isOversize(limits, record)) continue
-    const sizeBytes = Codec.lineBytesMax(record.fieldsBytes, limits.key)
-    const { limitBytes } = limits.sizePolicy
-    const which = record.tag === undefined ? "audit record" : `audit record ${JSON.stringify(record.tag)}`
-    yield* Metric.update(Metrics.oversize, 1)
-    yield* Effect.logWarning(
-      `${which} is ${sizeBytes} bytes; the limit is ${limitBytes}. It is written; ` +
-        `pipes and shell tools may split a line of this length`
-    ).pipe(Effect.annotateLogs({
-      "auditlog.size_bytes": sizeBytes,
-      "auditlog.limit_bytes": limitBytes,
-      ...(record.tag === undefined ? {} : { "auditlog.tag": record.tag })
-    }))
-  }
-})
-
-// toISOString costs 0.5 µs, and at full speed many records fall into one millisecond.
-let stampedMillis = Number.NaN
-let stamped = ""
-
-/** 9999-12-31T23:59:59.999Z: later years have more than four digits, and RFC 3339 has no form for them. */
-const millisMax = 253_402_300_799_999
-
-const timestamp = (fiber: Fiber.Fiber<unknown, unknown>): string => {
-  // a clock that is out of range is wrong by thousands of years; the record counts more than its time
-  const millis = Math.min(Math.max(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), 0), millisMax)
-  if (millis !== stampedMillis) {
-    stamped = new Date(millis).toISOString()
-    stampedMillis = millis
-  }
-  return stamped
-}
-
-const traceId = /^[0-9a-f]{32}$/
-const spanId = /^[0-9a-f]{16}$/
-
-const trace = (fiber: Fiber.Fiber<unknown, unknown>): string | undefined => {
-  const span = fiber.cache.span
-  if (span === undefined || !traceId.test(span.traceId) || !spanId.test(span.spanId)) return undefined
-  return `${span.traceId}-${span.spanId}`
-}
-
-// A span costs 6.5 µs: worth it only where the program traces, that is where a span is current.
-const traced = <B, E>(
-  name: string,
-  fiber: Fiber.Fiber<unknown, unknown>,
-  records: number,
-  effect: Effect.Effect<B, E>
-): Effect.Effect<B, E> =>
-  fiber.cache.span === undefined
-    ? effect
-    : Effect.withSpan(effect, name, { attributes: { "auditlog.records": records } })

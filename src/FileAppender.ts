@@ -6,11 +6,11 @@
  *
  * @since 0.1.0
  */
-import * as ByteSize from "effect/ByteSize"
+import type * as ByteSize from "effect/ByteSize"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
@@ -21,14 +21,15 @@ import { Appender, group } from "./Appender.ts"
 import * as AuditError from "./AuditError.ts"
 import type { Written } from "./AuditRecord.ts"
 import * as Codec from "./Codec.ts"
-import * as HashChain from "./HashChain.ts"
+import type * as HashChain from "./HashChain.ts"
 import * as Environment from "./internal/environment.ts"
 import { FilePort } from "./internal/filePort.ts"
+import * as FileSettings from "./internal/fileSettings.ts"
 import * as GroupCommit from "./internal/groupCommit.ts"
 import * as LogFile from "./internal/logFile.ts"
-import { LogWriter, type LogWriterOptions, type Rotation } from "./internal/logWriter.ts"
+import { LogWriter, type LogWriterOptions } from "./internal/logWriter.ts"
 import { makeObserver } from "./internal/observer.ts"
-import { pipeBytesMax, PipeWriter } from "./internal/pipeWriter.ts"
+import { PipeWriter } from "./internal/pipeWriter.ts"
 import * as Retention from "./internal/retention.ts"
 import * as SizePolicy from "./SizePolicy.ts"
 
@@ -64,20 +65,7 @@ export type SyncPolicy = "always" | "never" | { readonly every: Duration.Input }
  * @category models
  * @since 0.1.0
  */
-export interface Options {
-  readonly path: string
-  readonly sizePolicy?: SizePolicy.SizePolicy | undefined
-  readonly sync?: SyncPolicy | undefined
-  readonly mode?: number | undefined
-  readonly widerMode?: "warn" | "refuse" | undefined
-  readonly allowNetworkFileSystem?: boolean | undefined
-  readonly key?: HashChain.Key | undefined
-  readonly recordBytesMax?: ByteSize.Input | undefined
-  readonly transactionBytesMax?: ByteSize.Input | undefined
-  readonly pendingBytesMax?: ByteSize.Input | undefined
-  readonly rotate?: RotateOptions | undefined
-  readonly retain?: RetainOptions | undefined
-}
+export interface Options extends FileSettings.FileOptions {}
 
 /**
  * When the live file is sealed and a new one begun: before the append that finds it at this size, or this old.
@@ -107,38 +95,6 @@ export interface RetainOptions {
   readonly age?: Duration.Input | undefined
 }
 
-/** Two transactions of the greatest size: one is being written while the next one waits. */
-const pendingBytesMaxDefault = 2 * SizePolicy.limitsDefault.transactionBytesMax
-
-/** A line that is longer than this is damage to `LogReader`, whose default limit is twice that. */
-const recordBytesCeiling = 32 * 1024 * 1024
-
-const toBytes = (size: ByteSize.Input | undefined, otherwise: number): number =>
-  size === undefined ? otherwise : ByteSize.toNumberUnsafe(ByteSize.fromInputUnsafe(size))
-
-const toMillis = (duration: Duration.Input | undefined, otherwise: number): number =>
-  duration === undefined ? otherwise : Duration.toMillis(Duration.fromInputUnsafe(duration))
-
-const limitsOf = (options: Options, kind: LogFile.LogFile["kind"]): SizePolicy.Limits => {
-  const limits: SizePolicy.Limits = {
-    ...SizePolicy.limitsDefault,
-    sizePolicy: options.sizePolicy ?? SizePolicy.limitsDefault.sizePolicy,
-    recordBytesMax: toBytes(options.recordBytesMax, SizePolicy.limitsDefault.recordBytesMax),
-    transactionBytesMax: toBytes(options.transactionBytesMax, SizePolicy.limitsDefault.transactionBytesMax),
-    key: options.key?.id
-  }
-  if (!(limits.recordBytesMax <= recordBytesCeiling)) {
-    throw new Error(`recordBytesMax is ${limits.recordBytesMax}; readers take lines of ${recordBytesCeiling} bytes`)
-  }
-  if (kind === "file") return limits
-  const limit = Math.min(limits.sizePolicy.limitBytes, pipeBytesMax)
-  return {
-    ...limits,
-    sizePolicy: SizePolicy.reject({ limit }),
-    transactionBytesMax: Math.min(limits.transactionBytesMax, pipeBytesMax)
-  }
-}
-
 /**
  * Opens the file and appends to it until the scope closes; then what waits is written, flushed and the file closed.
  *
@@ -157,19 +113,13 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
     const context = yield* Effect.context()
     const clock = yield* Clock.Clock
     const nowMillis = () => clock.currentTimeMillisUnsafe()
-    const path = resolve(options.path)
-    const sync = options.sync ?? "always"
-    const target: LogFile.LogFileOptions = {
-      path,
-      mode: options.mode ?? 0o600,
-      widerMode: options.widerMode ?? "warn",
-      allowNetworkFileSystem: options.allowNetworkFileSystem ?? false
+    if (options.path === "" || options.path.endsWith("/")) {
+      const problem = options.path === "" ? "the path is empty" : "it names a directory; name a file in it"
+      return yield* AuditError.make(new AuditError.UnsafeTarget({ path: options.path, problem }))
     }
-    // what an option can get wrong is found before there is a descriptor to close
-    const fileLimits = limitsOf(options, "file")
-    const pendingBytesMax = toBytes(options.pendingBytesMax, pendingBytesMaxDefault)
-    const digest = HashChain.digest(options.key)
-    const rotation = rotationOf(options.rotate, nowMillis)
+    const path = resolve(options.path)
+    const settings = FileSettings.make({ ...options, path })
+    const { flushEveryMillis, target } = settings
     const wake = yield* Queue.sliding<void>(1)
     const observer = makeObserver(path, context, () => Queue.offerUnsafe(wake, undefined))
 
@@ -179,13 +129,13 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
         if (Result.isFailure(opened)) return Effect.fail(AuditError.make(opened.failure))
         const file = opened.success
         for (const problem of file.warnings) observer.warned(problem)
-        const limits = file.kind === "file" ? fileLimits : limitsOf(options, file.kind)
+        const limits = file.kind === "file" ? settings.limits : settings.pipeLimits
         const writerOptions: LogWriterOptions = {
           ...target,
-          sync: typeof sync === "object" ? "deferred" : sync,
-          key: options.key,
-          digest,
-          rotation,
+          sync: flushEveryMillis === 0 ? "always" : flushEveryMillis === Infinity ? "never" : "deferred",
+          key: settings.key,
+          digest: settings.digest,
+          rotation: settings.rotate === undefined ? undefined : { ...settings.rotate, nowMillis },
           oversize: (record) => SizePolicy.isOversize(limits, record)
         }
         const writer = file.kind === "file"
@@ -193,7 +143,7 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
           : new PipeWriter(port, writerOptions, observer, file)
         const commits = GroupCommit.make<HashChain.Group, ReadonlyArray<Written>, AuditError.AuditError>({
           commit: (batch, done) => writer.commit(batch, done),
-          pendingBytesMax,
+          pendingBytesMax: settings.pendingBytesMax,
           closed: () => AuditError.make(new AuditError.Closed({ path }))
         })
         return Effect.succeed({ writer, commits, limits })
@@ -204,9 +154,8 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
           Effect.ensuring(Effect.sync(() => writer.close()))
         )
     )
-    if (typeof sync === "object") {
-      const every = Duration.max(Duration.fromInputUnsafe(sync.every), Duration.millis(1))
-      yield* flush(writer).pipe(Effect.delay(every), Effect.forever, Effect.forkScoped)
+    if (flushEveryMillis > 0 && flushEveryMillis < Infinity) {
+      yield* flush(writer).pipe(Effect.delay(flushEveryMillis), Effect.forever, Effect.forkScoped)
     }
     const append: Appender["Service"]["append"] = (records) =>
       Effect.suspend(() => {
@@ -215,14 +164,11 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
         for (const record of records) bytes += Codec.lineBytesMax(record.fieldsBytes, limits.key)
         return commits.submit(group(records), bytes)
       })
-    if (options.retain !== undefined) {
+    if (settings.retain !== undefined) {
       const retention = Retention.apply({
         port,
         live: path,
-        limits: {
-          bytes: toBytes(options.retain.size, Number.POSITIVE_INFINITY),
-          ageMillis: toMillis(options.retain.age, Number.POSITIVE_INFINITY)
-        },
+        limits: settings.retain,
         nowMillis,
         append: (record) => appendOwn(record, nowMillis(), append),
         warned: observer.warned
@@ -247,13 +193,6 @@ const appendOwn = (
   const encoded = Codec.encode(record, { at: new Date(nowMillis).toISOString(), value: record })
   return Result.isFailure(encoded) ? Effect.die(encoded.failure) : append([encoded.success])
 }
-
-const rotationOf = (options: RotateOptions | undefined, nowMillis: () => number): Rotation | undefined =>
-  options === undefined ? undefined : {
-    bytes: toBytes(options.size, Number.POSITIVE_INFINITY),
-    ageMillis: toMillis(options.age, Number.POSITIVE_INFINITY),
-    nowMillis
-  }
 
 const flush = (writer: LogWriter | PipeWriter): Effect.Effect<void> =>
   Effect.uninterruptible(Effect.callback<void>((resume) => writer.flush(() => resume(Effect.void))))
@@ -283,14 +222,14 @@ export const layer = (options: Options): Layer.Layer<Appender, AuditError.AuditE
  * @since 0.1.0
  */
 export const config: Config.Config<Options> = Config.all({
-  path: Config.NonEmptyString("PATH"),
+  path: Environment.required("PATH", "name the file of the log"),
   sync: Environment.variable(
     "SYNC",
     "always" as const,
     "always, never, or an interval such as 1 second",
     Environment.parseSync
   ),
-  sizePolicy: Config.Literals(["warn", "reject", "allow"], "SIZE_POLICY").pipe(Config.withDefault("warn")),
+  sizePolicy: Environment.oneOf("SIZE_POLICY", ["warn", "reject", "allow"]),
   limit: Environment.variable(
     "SIZE_LIMIT",
     SizePolicy.limitBytesDefault,
@@ -310,12 +249,15 @@ export const config: Config.Config<Options> = Config.all({
     Environment.parseSize
   ),
   mode: Environment.variable("MODE", 0o600, "permission bits in octal, such as 0640", Environment.parseMode),
-  widerMode: Config.Literals(["warn", "refuse"], "WIDER_MODE").pipe(Config.withDefault("warn")),
+  widerMode: Environment.oneOf("WIDER_MODE", ["warn", "refuse"]),
   rotateSize: Environment.variable("ROTATE_SIZE", undefined, Environment.expectedSize, Environment.parseSize),
   rotateAge: Environment.variable("ROTATE_AGE", undefined, Environment.expectedAge, Environment.parseAge),
   retainSize: Environment.variable("RETAIN_SIZE", undefined, Environment.expectedSize, Environment.parseSize),
   retainAge: Environment.variable("RETAIN_AGE", undefined, Environment.expectedAge, Environment.parseAge),
-  allowNetworkFileSystem: Config.Boolean("ALLOW_NETWORK_FILE_SYSTEM").pipe(Config.withDefault(false)),
+  allowNetworkFileSystem: Config.map(
+    Environment.oneOf("ALLOW_NETWORK_FILE_SYSTEM", ["false", "true"]),
+    (text) => text === "true"
+  ),
   keyId: Environment.variable("KEY_ID", undefined, "1 to 64 characters of A-Z a-z 0-9 . _ -", Environment.parseKeyId),
   secret: Config.Redacted("KEY").pipe(Config.withDefault(undefined))
 }).pipe(

@@ -64,7 +64,7 @@ describe("append", () => {
         const error = yield* Effect.flip(log.append({ text: Number.NaN }))
         assert.strictEqual(error.reason._tag, "InvalidRecord")
         const test = yield* Loose.Test
-        assert.deepStrictEqual(yield* test.records, [{ text: "NaN" }])
+        assert.deepStrictEqual(plainLines(yield* test.text).map((line) => line["text"]), ["NaN"])
       }).pipe(Effect.provide(Loose.layerTest))
     }))
 
@@ -284,15 +284,15 @@ describe("layerTest", () => {
       assert.deepStrictEqual(rolesIn(yield* test.text), ["admin", "reader"])
     }).pipe(Effect.provide(layer)))
 
-  it.effect("holds the very values, not decoded copies", () =>
+  it.effect("shows what landed, not what the caller has made of its object since", () =>
     Effect.gen(function*() {
-      const records = [granted("a"), granted("b"), granted("c")]
       const log = yield* Audit
-      yield* log.append(records[0]!)
-      yield* log.transaction(log.appendAll(records.slice(1)))
+      const record = { ...granted("a"), unknownToTheSchema: true }
+      yield* log.append(record)
+      Object.assign(record, granted("b"))
+      yield* log.transaction(log.appendAll([granted("c"), granted("d")]))
       const held = yield* Effect.flatMap(Audit.Test, (test) => test.records)
-      assert.strictEqual(held.length, 3)
-      held.forEach((record, i) => assert.strictEqual(record, records[i]))
+      assert.deepStrictEqual(held, [granted("a"), granted("c"), granted("d")])
     }).pipe(Effect.provide(layer)))
 
   it.effect("fails as often as it was told to, so that a service's answer to it can be tested", () =>

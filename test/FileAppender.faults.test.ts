@@ -57,7 +57,7 @@ const session = <A, E>(
       Effect.provideService(FilePort, faults.port),
       Effect.provide(Logger.layer([logger], { mergeWithExisting: false }))
     )
-    const entries = Fs.existsSync(path) ? yield* readEntries(path) : []
+    const entries = Fs.existsSync(path) ? yield* readEntries(path, { only: true }) : []
     const names = namesOf(entries)
     const missing = acknowledged.filter((name) => names.filter((found) => found === name).length !== 1)
     return { value, path, entries, names, acknowledged, missing, faults, logged }
@@ -385,7 +385,7 @@ describe("a file that changes under the writer", () => {
           return first.hash
         }))
       assert.deepStrictEqual(result.names, ["new"])
-      assert.deepStrictEqual(namesOf(yield* readEntries(`${result.path}.1`)), ["old"])
+      assert.deepStrictEqual(namesOf(yield* readEntries(`${result.path}.1`, { only: true })), ["old"])
       const record = result.entries[0]
       assert.strictEqual(record?._tag === "Record" ? record.stamp.prev : undefined, result.value)
       assert.strictEqual(Fs.statSync(result.path).mode & 0o777, 0o600)
@@ -417,7 +417,7 @@ describe("a file that changes under the writer", () => {
         const [first, second] = result.value
         if (flush === "succeeds") {
           assert.isTrue(first !== undefined && Exit.isSuccess(first) && second !== undefined && Exit.isSuccess(second))
-          assert.deepStrictEqual(namesOf(yield* readEntries(`${result.path}.1`)), ["first"])
+          assert.deepStrictEqual(namesOf(yield* readEntries(`${result.path}.1`, { only: true })), ["first"])
           assert.deepStrictEqual(result.names, ["second"])
         } else {
           assert.deepStrictEqual(result.acknowledged, [])

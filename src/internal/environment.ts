@@ -30,6 +30,23 @@ export const variable = <A, B>(
     })
   )
 
+/** A variable that must be set. */
+export const required = (name: string, advice: string): Config.Config<string> =>
+  Config.NonEmptyString(name).pipe(
+    Config.withDefault(undefined),
+    Config.flatMap((text) =>
+      text === undefined
+        ? Config.fail(new ConfigProvider.SourceError({ message: `AUDITLOG_${name} is not set; ${advice}` }))
+        : Config.succeed(text)
+    )
+  )
+
+/** A variable that is one of some words; the first one if it is not set. */
+export const oneOf = <const Word extends string>(
+  name: string,
+  words: readonly [Word, ...ReadonlyArray<Word>]
+): Config.Config<Word> => variable(name, words[0], words.join(" or "), (text) => words.find((word) => word === text))
+
 export const expectedSize = "a number of bytes such as 4096 or 8 KiB"
 
 export const parseSize = (text: string): number | undefined =>

@@ -39,8 +39,9 @@ const octal = (mode: number): string => mode.toString(8).padStart(4, "0")
 /** Why the system refused to open the target, and whether trying again can help. */
 const openProblem = (code: string, path: string): { readonly problem: string; readonly isRetryable: boolean } => {
   switch (code) {
-    case "ENOENT":
     case "ENOTDIR":
+      return { problem: `${dirname(path)} is not a directory`, isRetryable: false }
+    case "ENOENT":
       return { problem: `there is no directory ${dirname(path)}; create it`, isRetryable: false }
     case "EACCES":
     case "EPERM":

@@ -11,9 +11,6 @@ import { errorCode, type FilePort } from "./filePort.ts"
 import type { LogFile } from "./logFile.ts"
 import type { LogWriterOptions, Observer, Pending } from "./logWriter.ts"
 
-/** `PIPE_BUF` of Linux (limits.h), in bytes. */
-export const pipeBytesMax = 4096
-
 /** How long a full pipe is waited for: a reader that takes nothing for so long has stopped reading. */
 const waitMillisMax = 5000
 const waitMillisStep = 5

@@ -7,6 +7,7 @@
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { once } from "node:events"
@@ -50,6 +51,14 @@ const program = Effect.gen(function*() {
 })
 
 await Effect.runPromise(
-  program.pipe(Effect.provide(Audit.layer.pipe(Layer.provide(FileAppender.layer({ path, rotate })))))
+  program.pipe(
+    Effect.provide(
+      Audit.layer.pipe(
+        Layer.provide(FileAppender.layer({ path, rotate })),
+        // stdout is for acknowledgements
+        Layer.provideMerge(Logger.layer([], { mergeWithExisting: false }))
+      )
+    )
+  )
 )
 process.stdin.destroy()

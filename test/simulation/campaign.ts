@@ -45,7 +45,7 @@ const scenarios: ReadonlyArray<Faults> = [
   { ...none, short: 0.3, full: 0.25 },
   { ...none, kill: 0.03, short: 0.1 },
   { ...none, power: 0.01, kill: 0.01 },
-  { ...none, rotate: 0.03, short: 0.2, flushError: 0.02, power: 0.004 },
+  { ...none, rotate: 0.06, short: 0.3, flushError: 0.02, power: 0.01 },
   none
 ]
 
