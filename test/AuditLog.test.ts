@@ -64,7 +64,7 @@ describe("append", () => {
         const error = yield* Effect.flip(log.append({ text: Number.NaN }))
         assert.strictEqual(error.reason._tag, "InvalidRecord")
         const test = yield* Loose.Test
-        assert.deepStrictEqual(plainLines(yield* test.text).map((line) => line["text"]), ["NaN"])
+        assert.deepStrictEqual(plainLines(yield* test.text).map(({ record }) => record["text"]), ["NaN"])
       }).pipe(Effect.provide(Loose.layerTest))
     }))
 
