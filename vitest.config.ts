@@ -2,9 +2,20 @@ import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     pool: "forks",
     testTimeout: 60_000,
-    hookTimeout: 60_000
+    hookTimeout: 60_000,
+    // `npm test` runs the first, `npm run test:faults` the second
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+          exclude: ["test/faults/**", "node_modules/**"]
+        }
+      },
+      { extends: true, test: { name: "faults", include: ["test/faults/**/*.test.ts"] } }
+    ]
   }
 })

@@ -86,6 +86,12 @@ const show = Stream.runForEach(LogReader.read(file), (entry) => {
       return Console.log(`transaction ${entry.transaction}: ${entry.found} of ${entry.expected}`)
     case "Pending": // bytes after the last newline: a write in progress, or one cut short
       return Console.log(`${entry.length} bytes from byte ${entry.offset} are no line yet`)
+    case "Missing": // a gap in a writer's numbers
+      return Console.log(`${entry.count} records of ${entry.writer} from ${entry.seq} on are gone`)
+    case "Conflict": // the identity of another record, and other content
+      return Console.log(`${entry.id} is in the log twice, and differs`)
+    default: // Salvaged and Truncated: only with `salvage`, and when following
+      return Console.log(entry._tag)
   }
 })
 // #endregion reading

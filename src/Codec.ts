@@ -7,10 +7,10 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import { InvalidRecord } from "./AuditError.ts"
-import { formatVersion, Stamp, type TransactionPlace } from "./AuditRecord.ts"
+import { formatVersion, type Stamp, type TransactionPlace } from "./AuditRecord.ts"
 import * as JsonLine from "./internal/jsonLine.ts"
+import { isStamp } from "./internal/stampShape.ts"
 
 /**
  * A record that is encoded and checked, and not yet stamped.
@@ -205,7 +205,6 @@ export type Parsed =
   | { readonly _tag: "Broken"; readonly kind: DamageKind }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-const isStamp = Schema.is(Stamp)
 
 /**
  * The bytes of a line without NUL bytes at its ends, which a power cut can leave around whole records, and without a
@@ -252,7 +251,7 @@ export const parse = (line: Uint8Array): Parsed => {
   }
   const { _audit, _hash, ...fields } = value as { readonly _audit: unknown; readonly _hash: unknown }
   if (isStamp(_audit)) return { _tag: "Record", stamp: _audit, fields, text }
-  return stampFault(_audit)
+  return Object.keys(fields).length === 0 ? stampFault(_audit) : { _tag: "Broken", kind: stampKind(_audit) }
 }
 
 /** What the line of a record begins with: also how a reader finds records inside damaged lines. */
@@ -263,13 +262,20 @@ const brokenKind = (text: string): DamageKind => {
   return text.startsWith("{") ? "torn" : "notJson"
 }
 
+/** What a stamp that is none of a record says: a resync line, where the line has nothing else, or a fault. */
 const stampFault = (audit: unknown): Parsed => {
-  if (typeof audit !== "object" || audit === null) return { _tag: "Broken", kind: "stamp" }
-  const { key, resync, v } = audit as { readonly key?: unknown; readonly resync?: unknown; readonly v?: unknown }
-  if (typeof v === "number" && v > formatVersion) return { _tag: "Broken", kind: "version" }
-  return v === formatVersion && resync === true
-    ? { _tag: "Resync", key: typeof key === "string" ? key : undefined }
-    : { _tag: "Broken", kind: "stamp" }
+  if (typeof audit === "object" && audit !== null) {
+    const { key, resync, v } = audit as { readonly key?: unknown; readonly resync?: unknown; readonly v?: unknown }
+    if (v === formatVersion && resync === true) {
+      return { _tag: "Resync", key: typeof key === "string" ? key : undefined }
+    }
+  }
+  return { _tag: "Broken", kind: stampKind(audit) }
+}
+
+const stampKind = (audit: unknown): DamageKind => {
+  const v = typeof audit === "object" && audit !== null ? (audit as { readonly v?: unknown }).v : undefined
+  return typeof v === "number" && v > formatVersion ? "version" : "stamp"
 }
 
 /**

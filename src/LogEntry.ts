@@ -8,7 +8,7 @@ import type * as Codec from "./Codec.ts"
 
 /**
  * Where an entry stands: the file as it was named, the offset of its first byte, its length without the newline, and
- * its line number from 1.
+ * its line number from 1; 0 where reading began in the middle of a file and nobody knows it.
  *
  * @category models
  * @since 0.1.0
@@ -100,9 +100,83 @@ export interface Pending {
 }
 
 /**
+ * A record that stands whole inside a damaged line. It never counts as committed: an acknowledged record that was
+ * damaged has been appended again, and one that was not acknowledged was reported as failed. For forensics only.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Salvaged extends Place {
+  readonly _tag: "Salvaged"
+  readonly id: string
+  readonly stamp: Stamp
+  readonly fields: { readonly [key: string]: unknown }
+  readonly text: string
+  readonly verified: boolean
+}
+
+/**
+ * A record whose identity another record with other content has. No writer produces it: somebody has.
+ *
+ * **Details**
+ *
+ * The record that stands first is the one that was yielded; `first` says where. Only repeats near each other are
+ * compared, so that memory stays bounded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Conflict extends Place {
+  readonly _tag: "Conflict"
+  readonly id: string
+  readonly stamp: Stamp
+  readonly fields: { readonly [key: string]: unknown }
+  readonly text: string
+  readonly first: { readonly file: string; readonly offset: number }
+}
+
+/**
+ * A gap in the numbers of a writer: `count` records from `seq` on are not in what was read, although later ones of the
+ * same writer are. `file` and `offset` are where the first record after the gap stands.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Missing {
+  readonly _tag: "Missing"
+  readonly file: string
+  readonly offset: number
+  readonly writer: string
+  readonly seq: number
+  readonly count: number
+}
+
+/**
+ * The file has become shorter than what had been read of it, or begins with other bytes: logrotate's `copytruncate`, or
+ * somebody's hand. What was appended just before it is lost. Reading goes on at the start of the file.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Truncated {
+  readonly _tag: "Truncated"
+  readonly file: string
+  readonly offset: number
+}
+
+/**
  * What reading a log yields.
  *
  * @category models
  * @since 0.1.0
  */
-export type LogEntry = AuditRecord | Foreign | Damage | Incomplete | Pending
+export type LogEntry =
+  | AuditRecord
+  | Foreign
+  | Damage
+  | Salvaged
+  | Conflict
+  | Missing
+  | Incomplete
+  | Pending
+  | Truncated

@@ -27,4 +27,14 @@ export * as FileAppender from "./FileAppender.ts"
 /** @since 0.1.0 */
 export * as LogEntry from "./LogEntry.ts"
 /** @since 0.1.0 */
+export * as Cursor from "./Cursor.ts"
+/** @since 0.1.0 */
+export * as ReadError from "./ReadError.ts"
+/** @since 0.1.0 */
 export * as LogReader from "./LogReader.ts"
+/** @since 0.1.0 */
+export * as Query from "./Query.ts"
+/** @since 0.1.0 */
+export * as RepairReport from "./RepairReport.ts"
+/** @since 0.1.0 */
+export * as Repair from "./Repair.ts"

@@ -24,7 +24,7 @@ const writeLog = (path: string, sizes: ReadonlyArray<number>, firstTx = 0) =>
   ).pipe(Effect.provide(Audit.layer.pipe(Layer.provide(FileAppender.layer({ path })))))
 
 /** How many records each transaction of the log has. */
-const sizes = [1, 3, 2, 1, 4]
+const sizes = [1, 3, 1, 2]
 
 const countByTransaction = (records: ReadonlyArray<{ readonly fields: { readonly [key: string]: unknown } }>) => {
   const counts = new Map<number, number>()
@@ -54,7 +54,7 @@ describe("a log cut at every byte", () => {
         const cutPath = `${path}.cut`
         for (let cut = 0; cut <= bytes.length; cut++) {
           Fs.writeFileSync(cutPath, bytes.subarray(0, cut))
-          const entries = yield* readEntries(cutPath)
+          const entries = yield* readEntries(cutPath, { only: true })
           const counts = countByTransaction(entries.filter((entry) => entry._tag === "Record"))
           const expected = wholeBefore(bytes, cut).map((tx) => [tx, sizes[tx]] as const)
           assert.deepStrictEqual([...counts], expected, `cut at ${cut}`)
@@ -65,7 +65,7 @@ describe("a log cut at every byte", () => {
             lastNewline < cut ? [[lastNewline, cut - lastNewline]] : []
           )
         }
-        assert.isAbove(bytes.length, 2000)
+        assert.isAbove(bytes.length, 1500)
       }),
     120_000
   )
@@ -79,7 +79,7 @@ describe("a log cut at every byte", () => {
         const bytes = Fs.readFileSync(path)
         const cutPath = `${path}.cut`
         // every byte of the last two transactions
-        const from = bytes.lastIndexOf("\n", bytes.lastIndexOf(`"tx":3,`)) + 1
+        const from = bytes.lastIndexOf("\n", bytes.lastIndexOf(`"tx":2,`)) + 1
         for (let cut = from; cut <= bytes.length; cut += 3) {
           Fs.writeFileSync(cutPath, bytes.subarray(0, cut), { mode: 0o600 })
           yield* writeLog(cutPath, [1, 2], 100)

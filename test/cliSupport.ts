@@ -19,6 +19,8 @@ export const environment = (extra: Readonly<Record<string, string>> = {}): NodeJ
     Object.entries(process.env).filter(([name]) => !/^(?:AUDITLOG_|NODE_|VITEST|NO_COLOR|FORCE_COLOR)/.test(name))
   ),
   TERM: "xterm-256color",
+  // bash takes a stdin that is a socket, as a child's is here, for a network login, and then runs bashrc: not if nested
+  SHLVL: "2",
   ...extra
 })
 

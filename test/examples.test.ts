@@ -29,6 +29,21 @@ const run = (file: string, env: Record<string, string> = {}): string => {
   return stdout
 }
 
+/** Runs an example for the shell, with the `node` of this test; returns what it prints on stdout and on stderr. */
+const runScript = (file: string): { readonly stdout: string; readonly stderr: string } => {
+  const { status, stderr, stdout } = childProcess.spawnSync(path.join(examples, file), {
+    encoding: "utf8",
+    env: {
+      PATH: `${path.dirname(process.execPath)}${path.delimiter}${process.env["PATH"]}`,
+      HOME: process.env["HOME"],
+      TMPDIR: directory
+    },
+    timeout: 30_000
+  })
+  assert.strictEqual(status, 0, stderr)
+  return { stdout, stderr }
+}
+
 /** The records in what an example prints: lines that begin as a record does. */
 const recordsIn = (output: string): ReadonlyArray<Record<string, unknown>> =>
   output.split("\n").filter((line) => line.startsWith("{\"_audit\":"))
@@ -39,6 +54,8 @@ describe("examples", () => {
     const mine = fs.readFileSync(import.meta.filename, "utf8")
     const files = fs.readdirSync(examples).filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
     expect(files.filter((file) => !mine.includes(`run("${file}"`))).toEqual([])
+    const scripts = fs.readdirSync(examples).filter((file) => file.endsWith(".sh"))
+    expect(scripts.filter((file) => !mine.includes(`runScript("${file}"`))).toEqual([])
   })
 
   it("01 appends a record and shows its receipt and its line", () => {
@@ -90,6 +107,23 @@ describe("examples", () => {
     assert.include(output, "after two failures: [{\"_tag\":\"Step\",\"n\":8}]")
     assert.include(output, "foreign {\"from\":\"another program\"}")
     assert.match(output, /^auditlog_errors_total \{"reason":"StorageFull"\} 2$/m)
+  })
+
+  it("07 lands the records of a script that succeeds, and none of one that fails", () => {
+    const { stderr, stdout } = runScript("07-shell-transaction.sh")
+    assert.strictEqual(
+      stderr,
+      "ada has not got 600\nauditlog: bash exited with 3; 1 record was discarded, nothing was appended\n"
+    )
+    assert.include(stdout, "first: done\nsecond: exit code 3\nada 400, bob 600\n")
+    assert.deepStrictEqual(recordsIn(stdout).map(({ _tag, account, cents }) => [_tag, account, cents]), [
+      ["Withdrawn", "ada", 600],
+      ["Deposited", "bob", 600]
+    ])
+    const script = fs.readFileSync(path.join(examples, "07-shell-transaction.sh"), "utf8")
+    const region = /^# #region script\n([^]*?)^# #endregion script$/m.exec(script)?.[1]
+    assert.isDefined(region)
+    assert.include(fs.readFileSync(path.join(root, "docs/cli.md"), "utf8"), `\`\`\`sh\n${region}\`\`\`\n`)
   })
 
   it("the demo tells its story in less than 10 seconds", { timeout: 30_000 }, () => {

@@ -72,10 +72,11 @@ const expected: Array<ReadonlyArray<unknown>> = [
 ]
 
 const summary = (entry: LogReader.Entry): ReadonlyArray<unknown> => {
-  if (entry._tag === "Incomplete" || entry._tag === "Pending") return [entry._tag]
+  if (!("line" in entry)) return [entry._tag]
   const place = [entry._tag, entry.offset, entry.length, entry.line]
   if (entry._tag === "Foreign") return [...place, entry.value]
   if (entry._tag === "Damage") return [...place, entry.kind, entry.healed]
+  if (entry._tag !== "Record") return place
   const { at: _at, key: _key, prev: _prev, seen: _seen, seq, v, writer, ...rest } = entry.stamp
   assert.deepStrictEqual([v, `${writer}:${seq}`], [1, entry.id])
   return [...place, entry.id, rest, entry.fields]
@@ -129,7 +130,8 @@ describe("the golden files", () => {
       for (const [key, kind] of [[wrong, "hash"], [other, "key"]] as const) {
         const kinds = tags(yield* readEntries(hmacFile, { keys: [key] })).filter((tag) => tag !== "Foreign")
         assert.deepStrictEqual(new Set(kinds), new Set([kind, "glued"]))
-        assert.strictEqual(kinds.length, 12)
+        // a resync line whose key is not known cannot be checked; it hides nothing
+        assert.strictEqual(kinds.length, kind === "hash" ? 13 : 12)
       }
     }))
 })

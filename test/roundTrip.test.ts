@@ -48,7 +48,9 @@ const verifyRoundTrip = Effect.fnUntraced(function*<S extends Schema.ConstraintC
   const fieldsOf = (text: string): ReadonlyArray<string> => plainLines(text).map(({ record }) => JSON.stringify(record))
   assert.deepStrictEqual(fieldsOf(text), expected.map((json) => JSON.stringify(json)))
   assert.deepStrictEqual(fieldsOf(yield* test.text), fieldsOf(text))
-  assert.isTrue((yield* test.records).every((value, i) => value === appended[i]))
+  for (const [i, value] of (yield* test.records).entries()) {
+    if (!Equal.equals(value, appended[i])) assert.deepStrictEqual(value, appended[i])
+  }
 
   const records = yield* readRecords(path)
   assert.strictEqual(records.length, appended.length)

@@ -15,6 +15,10 @@ import * as Logger from "effect/Logger"
 import * as Fs from "node:fs"
 import * as Append from "./commands/append.ts"
 import * as Cat from "./commands/cat.ts"
+import * as Doctor from "./commands/doctor.ts"
+import * as Exec from "./commands/exec.ts"
+import * as Repair from "./commands/repair.ts"
+import * as Tail from "./commands/tail.ts"
 import * as Output from "./output.ts"
 
 /** From the package itself, two levels up in `src` and in `dist`. */
@@ -33,7 +37,7 @@ const root = Command.make("auditlog").pipe(
     { command: "auditlog cat audit.jsonl", description: "Read the log" },
     { command: "auditlog append --help", description: "All about one command" }
   ]),
-  Command.withSubcommands([Append.command, Cat.command])
+  Command.withSubcommands([Append.command, Exec.command, Cat.command, Tail.command, Repair.command, Doctor.command])
 )
 
 /** Help that was asked for is data; anything about a wrong call is for people, and short. */

@@ -5,8 +5,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import type * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Logger from "effect/Logger"
@@ -14,31 +13,27 @@ import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
-import type { Appender } from "../Appender.ts"
 import type * as AuditError from "../AuditError.ts"
-import { id, type Written } from "../AuditRecord.ts"
+import { id, type Receipt } from "../AuditRecord.ts"
+import type * as Codec from "../Codec.ts"
 import * as FileAppender from "../FileAppender.ts"
 import { LineScanner } from "../internal/lineScanner.ts"
-import * as SizePolicy from "../SizePolicy.ts"
+import type * as SizePolicy from "../SizePolicy.ts"
 import * as Transaction from "../Transaction.ts"
+import * as AppenderOptions from "./appenderOptions.ts"
 import * as InputLine from "./inputLine.ts"
 import * as Output from "./output.ts"
 
 /**
- * The arguments of `auditlog append`. `json` are records given as arguments; without any they are read from stdin. What
- * is `undefined` comes from the environment.
+ * The arguments of `auditlog append`. `json` are records given as arguments; without any they are read from stdin.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Arguments {
-  readonly file: string
+export interface Arguments extends AppenderOptions.Arguments {
   readonly json: ReadonlyArray<string>
   readonly transaction: boolean
   readonly receipts: boolean
-  readonly sync: FileAppender.SyncPolicy | undefined
-  readonly sizePolicy: SizePolicy.SizePolicy["_tag"] | undefined
-  readonly limitBytes: number | undefined
 }
 
 /**
@@ -77,11 +72,7 @@ export const run = (args: Arguments) =>
   })
 
 const append = Effect.fnUntraced(function*(args: Arguments) {
-  const options = yield* appenderOptions(args)
-  const appender = yield* FileAppender.make(options).pipe(
-    Effect.mapError((error) => Output.failure(`auditlog: ${Output.printable(error.message)}`))
-  )
-  const log = yield* makeLog(args, appender)
+  const log = yield* makeLog(args, (yield* joinTransaction(args)) ?? (yield* openFile(args)))
   const feed = args.json.length > 0 ? feedArguments(args.json, log) : feedStdin(log)
   yield* feed.pipe(
     Effect.andThen(log.finish),
@@ -89,22 +80,36 @@ const append = Effect.fnUntraced(function*(args: Arguments) {
   )
 })
 
-const appenderOptions = Effect.fnUntraced(function*(args: Arguments) {
-  const environment = yield* ConfigProvider.ConfigProvider
-  const file = ConfigProvider.fromEnv({ env: { AUDITLOG_PATH: args.file } })
-  const options = yield* FileAppender.config.pipe(
-    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.orElse(file, environment)),
-    Effect.mapError(({ cause }: Config.ConfigError) => {
-      const problem = cause.message.replace(/\n\s*/g, " ")
-      return Output.failure(`auditlog: the environment is not usable: ${Output.printable(problem)}`)
-    })
+/** Where records go: an appender, or the transaction of the `auditlog exec` around this program. */
+interface Target {
+  readonly limits: SizePolicy.Limits
+  readonly append: (
+    records: ReadonlyArray<Codec.Encoded>
+  ) => Effect.Effect<ReadonlyArray<Receipt>, AuditError.AuditError>
+  /** Where appended records are, in words. */
+  readonly place: string
+  readonly describe: (error: AuditError.AuditError) => string
+}
+
+const openFile = Effect.fnUntraced(function*(args: Arguments) {
+  const options = yield* AppenderOptions.make(args)
+  const appender = yield* FileAppender.make(options).pipe(
+    Effect.mapError((error) => Output.failure(`auditlog: ${Output.printable(error.message)}`))
   )
-  const policy = options.sizePolicy ?? SizePolicy.limitsDefault.sizePolicy
-  return {
-    ...options,
-    sync: args.sync ?? options.sync,
-    sizePolicy: { _tag: args.sizePolicy ?? policy._tag, limitBytes: args.limitBytes ?? policy.limitBytes }
-  }
+  return { ...appender, place: Output.printable(args.file), describe: ({ message }) => message } satisfies Target
+})
+
+const joinTransaction = Effect.fnUntraced(function*(args: Arguments) {
+  // an unreadable environment is reported by `openFile`
+  const transactions = yield* Effect.orElseSucceed(Config.NonEmptyString("AUDITLOG_TRANSACTIONS"), () => undefined)
+  if (transactions === undefined) return undefined
+  const { describe, join } = yield* Effect.promise(() => import("./joinTransaction.ts"))
+  const joined = yield* join(args, transactions)
+  return joined === undefined ? undefined : {
+    ...joined,
+    place: `the transaction of auditlog exec on ${Output.printable(args.file)}`,
+    describe: ({ reason }) => describe(reason)
+  } satisfies Target
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -177,13 +182,12 @@ interface Log {
   readonly landed: () => string
 }
 
-const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, limits }: Appender["Service"]) {
+const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, describe, limits, place }: Target) {
   const fileSystem = yield* FileSystem.FileSystem
   const isFifo = yield* fileSystem.stat(args.file).pipe(
     Effect.map(({ type }) => type === "FIFO"),
     Effect.orElseSucceed(() => false)
   )
-  const file = Output.printable(args.file)
   const where = (line: number): string =>
     args.json.length === 0 ? `line ${line}` : args.json.length === 1 ? "--json" : `--json number ${line}`
   const buffer: Array<InputLine.Prepared> = []
@@ -199,7 +203,7 @@ const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, limits }:
       ? "Nothing was appended: the records are one transaction"
       : landed === 0
       ? "Nothing was appended"
-      : `${count()} before it ${are()} in ${file}; it and what follows are not`
+      : `${count()} before it ${are()} in ${place}; it and what follows are not`
 
   const warnOversize = Effect.fnUntraced(function*(stored: ReadonlyArray<InputLine.Prepared>) {
     for (const { encoded, line, oversize, sizeBytes } of stored) {
@@ -212,8 +216,8 @@ const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, limits }:
     }
   })
 
-  const printReceipts = (receipts: ReadonlyArray<Written>): Effect.Effect<void, Output.Failure> =>
-    Output.stdout(receipts.map((receipt) => `${JSON.stringify({ id: id(receipt), ...receipt })}\n`).join("")).pipe(
+  const printReceipts = (receipts: ReadonlyArray<Receipt>): Effect.Effect<void, Output.Failure> =>
+    Output.stdout(receipts.map(showReceipt).join("")).pipe(
       // nobody reads the receipts any more: the records matter all the same
       Effect.catchTag("StdoutClosed", () =>
         Effect.sync(() => {
@@ -222,7 +226,7 @@ const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, limits }:
     )
 
   const acknowledge = Effect.fnUntraced(
-    function*(stored: ReadonlyArray<InputLine.Prepared>, receipts: ReadonlyArray<Written>) {
+    function*(stored: ReadonlyArray<InputLine.Prepared>, receipts: ReadonlyArray<Receipt>) {
       if (limits.sizePolicy._tag === "Warn") yield* warnOversize(stored)
       if (wantsReceipts) yield* printReceipts(receipts)
     }
@@ -243,7 +247,7 @@ const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, limits }:
   /** Appends each record on its own. They wait together, so they share one write and one flush. */
   const appendGroup = Effect.fnUntraced(function*(group: ReadonlyArray<InputLine.Prepared>) {
     const results = yield* Effect.forEach(group, appendOne, { concurrency: "unbounded" })
-    const receipts: Array<Written> = []
+    const receipts: Array<Receipt> = []
     let failure: AuditError.AuditError | undefined
     for (const result of results) {
       if (Result.isSuccess(result)) receipts.push(...result.success)
@@ -261,12 +265,12 @@ const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, limits }:
   ): Output.Failure => {
     const first = rest[0]!.line
     const last = rest[rest.length - 1]!.line
-    const message = Output.printable(error.message.replace("Nothing was written", "It was not written"))
+    const message = Output.printable(describe(error).replace("Nothing was written", "It was not written"))
     return Output.failure(
       `auditlog: ${where(first)}: ${message}`,
       error.committed === "no"
         ? standing()
-        : `${count()} before it ${are()} in ${file}; what follows it${
+        : `${count()} before it ${are()} in ${place}; what follows it${
           first === last ? " is not" : `, up to ${where(last)}, may be there or not`
         }`
     )
@@ -299,7 +303,7 @@ const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, limits }:
   })
 
   const commit = Effect.suspend(() => append(buffer.map(({ encoded }) => encoded))).pipe(
-    Effect.mapError((error) => Output.failure(`auditlog: ${Output.printable(error.message)}`)),
+    Effect.mapError((error) => Output.failure(`auditlog: ${Output.printable(describe(error))}`)),
     Effect.tap((receipts) =>
       Effect.sync(() => {
         landed = receipts.length
@@ -320,7 +324,11 @@ const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, limits }:
           Effect.suspend(() => Effect.fail(Output.failure(...InputLine.describe(where(fault.line), fault), standing())))
         ),
     finish: args.transaction ? commit : Effect.void,
-    landed: () => landed === 0 ? "nothing was appended" : `${count()} ${are()} in ${file}`
+    landed: () => landed === 0 ? "nothing was appended" : `${count()} ${are()} in ${place}`
   }
   return log
 })
+
+/** A record that is only buffered has no identity yet. */
+const showReceipt = (receipt: Receipt): string =>
+  `${JSON.stringify(receipt.durability === "buffered" ? receipt : { id: id(receipt), ...receipt })}\n`

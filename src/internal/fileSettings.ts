@@ -49,7 +49,7 @@ export interface FileSettings {
 }
 
 /** `PIPE_BUF` of Linux (limits.h), in bytes: a longer write into a FIFO is not atomic. */
-export const pipeBytesMax = 4096
+const pipeBytesMax = 4096
 
 /** Two transactions of the greatest size: one is being written while the next one waits. */
 const pendingBytesMaxDefault = 2 * SizePolicy.limitsDefault.transactionBytesMax

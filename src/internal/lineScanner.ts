@@ -15,11 +15,13 @@ export class LineScanner {
   private parts: Array<Uint8Array> = []
   private length = 0
   private offset: number
-  private number = 1
+  private number: number
   private readonly lineBytesMax: number
 
-  constructor(options: { readonly offset: number; readonly lineBytesMax: number }) {
+  /** `line` is the number of the line that begins at `offset`: 0 if nobody knows it, then no line has a number. */
+  constructor(options: { readonly offset: number; readonly line?: number; readonly lineBytesMax: number }) {
     this.offset = options.offset
+    this.number = options.line ?? 1
     this.lineBytesMax = options.lineBytesMax
   }
 
@@ -34,8 +36,8 @@ export class LineScanner {
   }
 
   /** The bytes after the last newline: a write in progress, or one that never finished. */
-  get rest(): { readonly offset: number; readonly length: number } {
-    return { offset: this.offset, length: this.length }
+  get rest(): { readonly offset: number; readonly length: number; readonly number: number } {
+    return { offset: this.offset, length: this.length, number: this.number }
   }
 
   private keep(bytes: Uint8Array): void {
@@ -54,7 +56,7 @@ export class LineScanner {
       : Buffer.concat([...this.parts, last], length)
     const line = { offset: this.offset, length, number: this.number, bytes }
     this.offset += length + 1
-    this.number++
+    if (this.number > 0) this.number++
     this.parts = []
     this.length = 0
     return line

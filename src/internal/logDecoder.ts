@@ -8,10 +8,12 @@ import * as HashChain from "../HashChain.ts"
 import type { AuditRecord, LogEntry, Place } from "../LogEntry.ts"
 import * as LineScanner from "./lineScanner.ts"
 import * as Reassembly from "./reassembly.ts"
+import * as Salvage from "./salvage.ts"
 
 export interface DecodeOptions {
   readonly keys?: ReadonlyArray<HashChain.Key> | undefined
   readonly lineBytesMax?: number | undefined
+  readonly salvage?: boolean | undefined
 }
 
 const lineBytesMaxDefault = 64 * 1024 * 1024
@@ -20,17 +22,20 @@ const lineBytesMaxDefault = 64 * 1024 * 1024
 const previewBytesMax = 80
 
 export class LogDecoder {
+  readonly lineBytesMax: number
   private file = ""
   private scanner: LineScanner.LineScanner
   private readonly reassembly = new Reassembly.Reassembly<AuditRecord>()
   private readonly digests: HashChain.Digests
   private readonly hasKeys: boolean
-  private readonly lineBytesMax: number
+  private readonly salvages: boolean
+  private readonly released: Reassembly.Released<AuditRecord> = { records: [], repeats: [] }
 
   constructor(options: DecodeOptions) {
     this.lineBytesMax = options.lineBytesMax ?? lineBytesMaxDefault
     this.digests = HashChain.digests(options.keys)
     this.hasKeys = options.keys !== undefined
+    this.salvages = options.salvage ?? false
     this.scanner = this.newScanner()
   }
 
@@ -43,7 +48,7 @@ export class LogDecoder {
   /** Takes the next bytes of the file. */
   feed(block: Uint8Array): ReadonlyArray<LogEntry> {
     const entries: Array<LogEntry> = []
-    this.scanner.feed(block, (line) => this.readLine(line, entries))
+    this.scanner.feed(block, (line) => this.line(this.file, line, entries))
     return entries
   }
 
@@ -53,52 +58,112 @@ export class LogDecoder {
     return length === 0 ? [] : [{ _tag: "Pending", file: this.file, offset, length }]
   }
 
-  /** What is left at the end of the log: transactions that never became whole. */
+  /** What is left at the end of the log: transactions that never became whole, and gaps. */
   end(): ReadonlyArray<LogEntry> {
-    return this.reassembly.end().map(({ expected, first: { file, offset }, found, transaction, writer }) => ({
-      _tag: "Incomplete",
-      file,
-      offset,
-      writer,
-      transaction,
-      found,
-      expected
-    }))
+    const { gaps, unfinished } = this.reassembly.end()
+    return [
+      ...unfinished.map((found) => ({ _tag: "Incomplete", ...found }) as const),
+      ...gaps.map((gap) => ({ _tag: "Missing", ...gap }) as const)
+    ]
+  }
+
+  /** Whether what comes was read before, so that it may begin in the middle of a transaction. */
+  set joining(joining: boolean) {
+    this.reassembly.joining = joining
+  }
+
+  /** Takes one line of a file whose lines are cut elsewhere, and adds what can be said now. */
+  line(file: string, line: LineScanner.ScannedLine, entries: Array<LogEntry>): void {
+    if (line.bytes === undefined) {
+      entries.push({ _tag: "Damage", ...placeOf(file, line), kind: "tooLong", healed: false, preview: "" })
+      return
+    }
+    const bytes = Codec.trim(line.bytes)
+    const parsed = Codec.parse(bytes)
+    switch (parsed._tag) {
+      case "Blank":
+        return
+      case "Resync":
+        // unchecked it would be a cloak: a record is hidden by the word "resync" in its stamp
+        return HashChain.check(bytes, parsed.key, this.digests) === "hash"
+          ? this.damage(placeOf(file, line), "hash", line.bytes, bytes, entries)
+          : undefined
+      case "Foreign":
+        entries.push({ _tag: "Foreign", ...placeOf(file, line), value: parsed.value, text: parsed.text })
+        return
+      case "Broken":
+        return this.damage(placeOf(file, line), parsed.kind, line.bytes, bytes, entries)
+      case "Record": {
+        const { fields, stamp, text } = parsed
+        const check = HashChain.check(bytes, stamp.key, this.digests)
+        if (check === "hash" || (check === "key" && this.hasKeys)) {
+          return this.damage(placeOf(file, line), check, line.bytes, bytes, entries)
+        }
+        // with keys, a line without one proves nothing: anybody could have written it
+        const verified = check === "ok" && (!this.hasKeys || stamp.key !== undefined)
+        // field by field: a spread takes longer than the hash
+        this.reassembly.add({
+          _tag: "Record",
+          file,
+          offset: line.offset,
+          length: line.length,
+          line: line.number,
+          id: id(stamp),
+          stamp,
+          fields,
+          text,
+          verified
+        }, this.released)
+        this.hand(entries)
+      }
+    }
+  }
+
+  /** Hands on what the last record has released: the record itself, or a transaction, or nothing. */
+  private hand(entries: Array<LogEntry>): void {
+    const { records, repeats } = this.released
+    for (let i = 0; i < records.length; i++) entries.push(records[i]!)
+    for (const repeat of repeats) this.compare(repeat, entries)
+    records.length = 0
+    repeats.length = 0
   }
 
   private newScanner(): LineScanner.LineScanner {
     return new LineScanner.LineScanner({ offset: 0, lineBytesMax: this.lineBytesMax })
   }
 
-  private readLine(line: LineScanner.ScannedLine, entries: Array<LogEntry>): void {
-    const place: Place = { file: this.file, offset: line.offset, length: line.length, line: line.number }
-    const damage = (kind: Codec.DamageKind, bytes: Uint8Array): void => {
-      const healed = endsInResync(bytes, this.digests)
-      entries.push({ _tag: "Damage", ...place, kind, healed, preview: preview(bytes) })
-    }
-    if (line.bytes === undefined) return damage("tooLong", new Uint8Array(0))
-    const bytes = Codec.trim(line.bytes)
-    const parsed = Codec.parse(bytes)
-    switch (parsed._tag) {
-      case "Blank":
-      case "Resync":
-        return
-      case "Foreign":
-        entries.push({ _tag: "Foreign", ...place, value: parsed.value, text: parsed.text })
-        return
-      case "Broken":
-        return damage(parsed.kind, bytes)
-      case "Record": {
-        const { fields, stamp, text } = parsed
-        const check = HashChain.check(bytes, stamp.key, this.digests)
-        const verified = check === "ok"
-        if (!verified && (check === "hash" || this.hasKeys)) return damage(check, bytes)
-        const record: AuditRecord = { _tag: "Record", ...place, id: id(stamp), stamp, fields, text, verified }
-        for (const released of this.reassembly.add(record)) entries.push(released)
-      }
+  private damage(
+    place: Place,
+    kind: Codec.DamageKind,
+    line: Uint8Array,
+    trimmed: Uint8Array,
+    entries: Array<LogEntry>
+  ): void {
+    const healed = endsInResync(trimmed, this.digests)
+    entries.push({ _tag: "Damage", ...place, kind, healed, preview: preview(trimmed) })
+    if (!this.salvages) return
+    for (const { length, offset, parsed: { fields, stamp, text }, verified } of Salvage.find(line, this.digests)) {
+      const found = { ...place, offset: place.offset + offset, length }
+      entries.push({ _tag: "Salvaged", ...found, id: id(stamp), stamp, fields, text, verified })
     }
   }
+
+  private compare(repeat: AuditRecord, entries: Array<LogEntry>): void {
+    const original = this.reassembly.original(repeat)
+    // a string of both, since a writer gives the same record the same text
+    if (original === undefined || JSON.stringify(original.fields) === JSON.stringify(repeat.fields)) return
+    const { fields, file, id, length, line, offset, stamp, text } = repeat
+    const first = { file: original.file, offset: original.offset }
+    entries.push({ _tag: "Conflict", file, offset, length, line, id, stamp, fields, text, first })
+  }
 }
+
+const placeOf = (file: string, { length, number, offset }: LineScanner.ScannedLine): Place => ({
+  file,
+  offset,
+  length,
+  line: number
+})
 
 /** Whether a damaged line ends in a resync line: the next writer has found the fragment and set it apart. */
 const endsInResync = (line: Uint8Array, digests: HashChain.Digests): boolean => {

@@ -8,16 +8,15 @@
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { dirname } from "node:path"
 import * as AuditError from "../AuditError.ts"
 import type { Written } from "../AuditRecord.ts"
 import * as HashChain from "../HashChain.ts"
-import * as Segment from "../Segment.ts"
 import { errorCode, type FilePort } from "./filePort.ts"
 import type { Entry } from "./groupCommit.ts"
 import * as LogFailure from "./logFailure.ts"
 import * as LogFile from "./logFile.ts"
 import * as LogTail from "./logTail.ts"
+import { seal } from "./seal.ts"
 
 /** Attempts to append a batch whose lines are not found again, as in design section 3 step 7. */
 const attemptsMax = 5
@@ -43,7 +42,7 @@ export interface LogWriterOptions extends LogFile.LogFileOptions {
 }
 
 /** The live file is sealed before an append when it has reached the size or the age. */
-export interface Rotation {
+interface Rotation {
   readonly bytes: number
   readonly ageMillis: number
   readonly nowMillis: () => number
@@ -250,10 +249,7 @@ export class LogWriter {
     return undefined
   }
 
-  /**
-   * Design section 5. Whoever comes first renames the live file, and the others reopen on the mismatch of step 2. If
-   * another process has rotated since we looked, we seal its young file: a short segment, and no loss.
-   */
+  /** Design section 5. Whoever comes first seals the live file; the others reopen on the mismatch of step 2. */
   private sealIfDue(): AuditError.AuditErrorReason | undefined {
     const { path, rotation } = this.options
     if (rotation === undefined) return undefined
@@ -265,19 +261,15 @@ export class LogWriter {
     }
     // a name that exists would be overwritten, so no two seals of this process may share a millisecond
     this.lastSealMillis = Math.max(now, this.lastSealMillis + 1)
-    const sealed = Segment.sealedPath(path, new Date(this.lastSealMillis).toISOString(), this.head.writer)
     try {
-      this.port.rename(path, sealed)
-      this.port.fsyncDirectory(dirname(path))
+      const { file: { identity }, head: { writer } } = this
+      const sealed = seal(this.port, path, { identity, writer, nowMillis: this.lastSealMillis })
+      if (sealed !== undefined) this.observer.sealed(sealed)
     } catch (cause) {
-      const code = errorCode(cause)
-      if (code !== "ENOENT") {
-        this.rotationNotBefore = now + rotationRetryMillis
-        this.observer.warned(`it cannot be rotated (${code}); appends go on in the same file`)
-        return undefined
-      }
+      this.rotationNotBefore = now + rotationRetryMillis
+      this.observer.warned(`it cannot be rotated (${errorCode(cause)}); appends go on in the same file`)
+      return undefined
     }
-    this.observer.sealed(sealed)
     return this.reopenIfReplaced()
   }
 

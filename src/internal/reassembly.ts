@@ -1,5 +1,6 @@
 /**
- * Puts transactions together again, and drops repeats. Pure state, no files.
+ * Puts transactions together again, drops repeats, and finds the gaps in what a writer has numbered. Pure state, no
+ * files, bounded memory.
  *
  * A record's identity is `writer:seq`. The appender appends a batch again, with a higher `try`, when it could not find
  * it by reading back, so the same identity may stand in the log more than once: the first complete one is released.
@@ -9,15 +10,33 @@ import type { Stamp } from "../AuditRecord.ts"
 
 interface Part {
   readonly stamp: Stamp
+  readonly file: string
+  readonly offset: number
+}
+
+/** What a record has released: itself, all of its transaction, or nothing; and which of them had been released before. */
+export interface Released<Record> {
+  readonly records: Array<Record>
+  readonly repeats: Array<Record>
 }
 
 /** A transaction of which some parts are missing. */
-export interface Unfinished<Record> {
+export interface Unfinished {
+  readonly file: string
+  readonly offset: number
   readonly writer: string
   readonly transaction: string
-  readonly first: Record
   readonly found: number
   readonly expected: number
+}
+
+/** Records of a writer that are not there, and where the one after them stands. */
+export interface Gap {
+  readonly file: string
+  readonly offset: number
+  readonly writer: string
+  readonly seq: number
+  readonly count: number
 }
 
 interface Attempt<Record> {
@@ -25,86 +44,162 @@ interface Attempt<Record> {
   readonly attempt: number
   readonly expected: number
   readonly first: Record
+  /** Whether its beginning may stand before the place at which reading began. */
+  readonly joined: boolean
   readonly parts: Map<number, Record>
 }
 
-interface Writer<Record> {
-  /** Released seqs as ranges `[from, to)`, ascending; one range unless records are missing. */
-  readonly released: Array<[number, number]>
-  open: Attempt<Record> | undefined
-  readonly unfinished: Map<string, Unfinished<Record>>
+/** The released seqs from `from` up to, and not including, `to`; and where the record `from` stands. */
+interface Range {
+  from: number
+  to: number
+  file: string
+  offset: number
 }
 
-export class Reassembly<Record extends Part> {
-  private readonly writers = new Map<string, Writer<Record>>()
+interface Writer<Record> {
+  readonly id: string
+  /** Ascending; one range unless records are missing. */
+  readonly released: Array<Range>
+  open: Attempt<Record> | undefined
+  unfinished: Map<string, Unfinished> | undefined
+}
 
-  /** Takes the next whole record of the log, and returns the records that can be released now, in their order. */
-  add(record: Record): ReadonlyArray<Record> {
+/**
+ * Writers that are remembered, at least: a log made by a shell script has a writer for every record. A repeat stands in
+ * the same batch as the first, so a writer is silent for a moment only before it can be forgotten.
+ */
+const writersMax = 32_768
+
+/** Released records that a repeat is compared with, at least. What is remembered costs time: it survives collections. */
+const recentMax = 256
+
+/** Characters of text that the recent records may hold together, which are most of their memory. */
+const recentTextMax = 8 * 1024 * 1024
+
+export class Reassembly<Record extends Part & { readonly text: string }> {
+  /** Set while what comes was read before: a transaction whose first part is not seen began before that. */
+  joining = false
+  // two generations: when the young one is full, the writers that have not been heard of since the last time are settled
+  private young = new Map<string, Writer<Record>>()
+  private old = new Map<string, Writer<Record>>()
+  private latest: Writer<Record> | undefined
+  private readonly unfinished: Array<Unfinished> = []
+  private readonly gaps: Array<Gap> = []
+  private recent: Array<Record> = []
+  private before: ReadonlyArray<Record> = []
+  private recentText = 0
+
+  /** Takes the next whole record of the log, and adds what it releases. */
+  add(record: Record, released: Released<Record>): void {
     const { stamp } = record
-    let writer = this.writers.get(stamp.writer)
-    if (writer === undefined) {
-      writer = { released: [], open: undefined, unfinished: new Map() }
-      this.writers.set(stamp.writer, writer)
-    }
+    const writer = this.latest?.id === stamp.writer ? this.latest : this.find(stamp.writer)
     const { tx } = stamp
-    if (tx === undefined) return release(writer, [record])
+    if (tx === undefined) return this.release(writer, record, released)
 
     const attempt = stamp.try ?? 0
     if (writer.open?.id !== tx.id || writer.open.attempt !== attempt) {
-      abandon(writer, stamp.writer)
-      writer.open = { id: tx.id, attempt, expected: tx.n, first: record, parts: new Map() }
+      abandon(writer)
+      const joined = this.joining && tx.i > 0
+      writer.open = { id: tx.id, attempt, expected: tx.n, first: record, joined, parts: new Map() }
     }
     const { open } = writer
     if (!open.parts.has(tx.i)) open.parts.set(tx.i, record)
-    if (open.parts.size < open.expected) return []
+    if (open.parts.size < open.expected) return
     writer.open = undefined
-    writer.unfinished.delete(tx.id)
-    return release(writer, Array.from(open.parts).sort(([a], [b]) => a - b).map(([, part]) => part))
+    writer.unfinished?.delete(tx.id)
+    for (const [, part] of Array.from(open.parts).sort(([a], [b]) => a - b)) {
+      this.release(writer, part, released)
+    }
   }
 
-  /** At the end of the log: the transactions that never became whole, writer by writer. */
-  end(): ReadonlyArray<Unfinished<Record>> {
-    const unfinished: Array<Unfinished<Record>> = []
-    for (const [id, writer] of this.writers) {
-      abandon(writer, id)
-      unfinished.push(...writer.unfinished.values())
+  /** The record that was released under the identity of this one, if it is among the recent ones. */
+  original({ stamp: { seq, writer } }: Record): Record | undefined {
+    const same = ({ stamp }: Record): boolean => stamp.seq === seq && stamp.writer === writer
+    return this.recent.find(same) ?? this.before.find(same)
+  }
+
+  /** At the end of the log: the transactions that never became whole, and the gaps, writer by writer. */
+  end(): { readonly unfinished: ReadonlyArray<Unfinished>; readonly gaps: ReadonlyArray<Gap> } {
+    for (const writer of this.old.values()) this.settle(writer)
+    for (const writer of this.young.values()) this.settle(writer)
+    return { unfinished: this.unfinished, gaps: this.gaps }
+  }
+
+  private find(id: string): Writer<Record> {
+    let writer = this.young.get(id)
+    if (writer === undefined) {
+      writer = this.old.get(id) ?? { id, released: [], open: undefined, unfinished: undefined }
+      this.old.delete(id)
+      if (this.young.size >= writersMax) {
+        for (const silent of this.old.values()) this.settle(silent)
+        this.old = this.young
+        this.young = new Map()
+      }
+      this.young.set(id, writer)
     }
-    return unfinished
+    this.latest = writer
+    return writer
+  }
+
+  private release(writer: Writer<Record>, record: Record, { records, repeats }: Released<Record>): void {
+    if (!markReleased(writer.released, record)) {
+      repeats.push(record)
+      return
+    }
+    records.push(record)
+    this.recent.push(record)
+    this.recentText += record.text.length
+    if (this.recent.length < recentMax && this.recentText < recentTextMax) return
+    this.before = this.recent
+    this.recent = []
+    this.recentText = 0
+  }
+
+  private settle(writer: Writer<Record>): void {
+    abandon(writer)
+    if (writer.unfinished !== undefined) this.unfinished.push(...writer.unfinished.values())
+    for (let i = 1; i < writer.released.length; i++) {
+      const { file, from, offset } = writer.released[i]!
+      const seq = writer.released[i - 1]!.to
+      this.gaps.push({ file, offset, writer: writer.id, seq, count: from - seq })
+    }
   }
 }
 
-const abandon = <Record>(writer: Writer<Record>, id: string): void => {
+const abandon = <Record extends Part>(writer: Writer<Record>): void => {
   const { open } = writer
   if (open === undefined) return
   writer.open = undefined
+  if (open.joined) return
+  writer.unfinished ??= new Map()
   writer.unfinished.set(open.id, {
-    writer: id,
+    file: open.first.file,
+    offset: open.first.offset,
+    writer: writer.id,
     transaction: open.id,
-    first: open.first,
     found: open.parts.size,
     expected: open.expected
   })
 }
 
-const release = <Record extends Part>(
-  writer: Writer<Record>,
-  records: ReadonlyArray<Record>
-): ReadonlyArray<Record> => records.filter((record) => markReleased(writer.released, record.stamp.seq))
-
-/** Adds a seq to the ranges; false if it was in them. */
-const markReleased = (ranges: Array<[number, number]>, seq: number): boolean => {
+/** Adds a record to the ranges; false if it was in them. */
+const markReleased = (ranges: Array<Range>, { file, offset, stamp: { seq } }: Part): boolean => {
   let i = ranges.length - 1
-  while (i >= 0 && ranges[i]![0] > seq) i--
+  while (i >= 0 && ranges[i]!.from > seq) i--
   const before = ranges[i]
-  if (before !== undefined && seq < before[1]) return false
+  if (before !== undefined && seq < before.to) return false
   const after = ranges[i + 1]
-  const joinsBefore = before !== undefined && before[1] === seq
-  const joinsAfter = after !== undefined && after[0] === seq + 1
+  const joinsBefore = before !== undefined && before.to === seq
+  const joinsAfter = after !== undefined && after.from === seq + 1
   if (joinsBefore && joinsAfter) {
-    before[1] = after[1]
+    before.to = after.to
     ranges.splice(i + 1, 1)
-  } else if (joinsBefore) before[1] = seq + 1
-  else if (joinsAfter) after[0] = seq
-  else ranges.splice(i + 1, 0, [seq, seq + 1])
+  } else if (joinsBefore) before.to = seq + 1
+  else if (joinsAfter) {
+    after.from = seq
+    after.file = file
+    after.offset = offset
+  } else ranges.splice(i + 1, 0, { from: seq, to: seq + 1, file, offset })
   return true
 }

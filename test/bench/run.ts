@@ -3,8 +3,9 @@
  * figures move from machine to machine; the ratios to the baseline of the same run are the point.
  */
 import { append } from "./append.ts"
+import { read } from "./read.ts"
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { append }
+const benches: Readonly<Record<string, () => Promise<void>>> = { append, read }
 
 const names = process.argv.slice(2)
 const unknown = names.filter((name) => benches[name] === undefined)

@@ -45,7 +45,7 @@ export type Step =
   | { readonly _tag: "Killed" }
   | { readonly _tag: "Continue"; readonly unfinished: Unfinished }
 
-export const directory = "/log"
+const directory = "/log"
 export const logPath = `${directory}/audit.jsonl`
 
 const answer = (value: string | number | null): Step => ({ _tag: "Answer", answer: { value } })
@@ -57,6 +57,7 @@ export class Disk {
   private live: Inode | undefined
   private readonly descriptors = new Map<number, Inode>()
   private nextDescriptor = 3
+  private readonly locks = new Set<string | number>()
   private readonly random: () => number
   private readonly faults: Faults
 
@@ -88,11 +89,20 @@ export class Disk {
     switch (call.call) {
       case "fileSystemType":
         return answer(0xef53)
+      case "unlink":
+        return this.locks.delete(first) ? answer(null) : failure("ENOENT", -2)
       case "lstat":
+        if (first !== logPath) return answer(null)
         return answer(this.live === undefined ? null : JSON.stringify(statOf(this.live)))
       case "identity":
         return answer(this.live === undefined ? null : `1:${this.live.id}`)
       case "open": {
+        if (first !== logPath) {
+          // the lock of a rotation
+          if (this.locks.has(first)) return failure("EEXIST", -17)
+          this.locks.add(first)
+          return answer(0)
+        }
         if (this.live === undefined) {
           if ((Number(second) & constants.O_CREAT) === 0) return failure("ENOENT", -2)
           this.live = { id: this.inodes.length, bytes: Buffer.alloc(0), durable: 0, links: 1 }

@@ -5,7 +5,7 @@
  */
 
 /** Who has the word: the process, the scheduler (a call waits for its answer), the process again, or nobody (it is done). */
-export const turn = { process: 0, scheduler: 1, answered: 2, done: 3 } as const
+const turn = { process: 0, scheduler: 1, answered: 2, done: 3 } as const
 
 const headerBytes = 8
 const channelBytes = 1 << 20

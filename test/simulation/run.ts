@@ -36,6 +36,7 @@ export const startThreads = async (count: number, script = new URL("process.ts",
 export interface Result {
   readonly violations: ReadonlyArray<string>
   readonly acknowledged: number
+  readonly disk: Disk
 }
 
 interface Running {
@@ -101,7 +102,8 @@ export const run = (seed: number, faults: Faults, channels: ReadonlyArray<Channe
       else process.waiting = next
     }
   }
-  return { violations: check(disk, outcomes), acknowledged: outcomes.filter(({ outcome }) => outcome === "ack").length }
+  const acknowledged = outcomes.filter(({ outcome }) => outcome === "ack").length
+  return { violations: check(disk, outcomes), acknowledged, disk }
 }
 
 interface Submitted {

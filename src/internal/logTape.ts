@@ -1,0 +1,345 @@
+/**
+ * Reads the segments of a log as if they were one tape that grows at its end: the engine of reading and of following.
+ *
+ * A writer looks at the name of the live file, and then writes: a rotation can come in between, so a segment can grow
+ * after it was renamed, for a moment. Hence one rule, which keeps the order of every writer: the size of the newest
+ * segment is looked at first, then the segments before it are read to their end, and only then the newest one up to that
+ * size. What a writer has appended to the newest segment is never seen before what it had appended to an older one.
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Scope from "effect/Scope"
+import type * as Cursor from "../Cursor.ts"
+import type { LogEntry } from "../LogEntry.ts"
+import { LogReaderError, type ReadError, SegmentCompressed, unreadable } from "../ReadError.ts"
+import { LineScanner, type ScannedLine } from "./lineScanner.ts"
+import { type DecodeOptions, LogDecoder } from "./logDecoder.ts"
+import * as ReadPlan from "./readPlan.ts"
+import * as SegmentFiles from "./segmentFiles.ts"
+
+/** An entry, and the place after it. */
+export interface Placed {
+  readonly entry: LogEntry
+  readonly cursor: Cursor.Cursor
+}
+
+export interface TapeOptions extends DecodeOptions {
+  /** Whether reading ends where the log does, so that what is left there can be said. */
+  readonly ends: boolean
+}
+
+/** Larger blocks read no faster, smaller ones cost more calls: 1 MiB, measured on ext4. */
+const blockBytes = 1024 * 1024
+
+/** Bytes whose entries are yielded together: with 1 MiB they outlive collections, and reading takes half as long again. */
+const sliceBytes = 64 * 1024
+
+/** How often a segment may be gone when it is opened, before that is an error. */
+const attemptsMax = 100
+
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+/** A segment that is being read. */
+interface Source {
+  readonly opened: SegmentFiles.Opened
+  scanner: LineScanner
+  /** Bytes that were handed to the scanner. */
+  offset: number
+  /** Its first bytes, as far as they were there: they tell whether it is still the same. */
+  head: Uint8Array
+  name: string | undefined
+  done: ReadPlan.Done | undefined
+  /** Where the bytes after its last newline ended when they were yielded as pending. */
+  said: number
+}
+
+export class Tape<A> {
+  private readonly decoder: LogDecoder
+  private readonly block = new Uint8Array(blockBytes)
+  /** What was read of the newest segment and is not decoded yet. */
+  private held = new Uint8Array(0)
+  private planned: Array<ReadPlan.Planned>
+  private readonly known: Set<string>
+  private readonly joining: boolean
+  private cursor: Cursor.Cursor
+  private current: Source | undefined
+  private readonly earlier: Array<Source> = []
+  private waiting: ReadonlyArray<ReadPlan.Planned>
+  /** The size that the newest segment had when the ones before it were read to their end. */
+  private sampled = 0
+  private readonly target: SegmentFiles.Target
+  private readonly scope: Scope.Scope
+  private readonly options: TapeOptions
+  /** Makes what is yielded; with `undefined` the entries themselves are. */
+  private readonly place: ((placed: Placed) => A) | undefined
+
+  constructor(
+    target: SegmentFiles.Target,
+    plan: ReadPlan.Plan,
+    scope: Scope.Scope,
+    options: TapeOptions,
+    place: ((placed: Placed) => A) | undefined
+  ) {
+    this.target = target
+    this.planned = [...plan.segments]
+    this.waiting = plan.earlier
+    this.known = new Set(plan.known)
+    this.joining = plan.joining
+    this.cursor = plan.cursor
+    this.scope = scope
+    this.options = options
+    this.decoder = new LogDecoder(options)
+    this.place = place
+  }
+
+  /** The next entries, perhaps none; `undefined` at the end of what is there now. */
+  readonly next: Effect.Effect<ReadonlyArray<A> | undefined, ReadError, FileSystem.FileSystem> = Effect.suspend(() =>
+    this.step()
+  )
+
+  /** What is left at the end: to be asked for once. */
+  end(): ReadonlyArray<A> {
+    const entries: Array<A> = []
+    if (this.current !== undefined) this.pending(this.current, entries)
+    for (const entry of this.decoder.end()) entries.push(this.yielded(entry, undefined))
+    return entries
+  }
+
+  private readonly step = Effect.fnUntraced(function*(this: Tape<A>) {
+    const entries: Array<A> = []
+    if (this.current === undefined) {
+      if (!(yield* this.advance(entries))) return undefined
+    }
+    const source = this.current!
+    if (this.held.length > 0) {
+      this.feed(source, this.held.subarray(0, sliceBytes), entries)
+      this.held = this.held.subarray(sliceBytes)
+      return entries
+    }
+    if (source.offset >= this.sampled) {
+      const info = yield* Effect.mapError(source.opened.file.stat, unreadable(source.opened.path))
+      const size = Number(info.size)
+      for (const before of this.earlier) yield* this.drain(before, entries)
+      if (size !== source.offset && (yield* this.isCut(source, size))) this.restart(source, entries)
+      this.sampled = size
+      if (size <= source.offset) {
+        return (yield* this.advance(entries)) || entries.length > 0 ? entries : undefined
+      }
+    }
+    this.held = yield* this.read(source, Math.min(blockBytes, this.sampled - source.offset))
+    // cut since its size was looked at
+    if (this.held.length === 0) this.sampled = source.offset
+    return entries
+  })
+
+  private readonly read = Effect.fnUntraced(function*(this: Tape<A>, source: Source, bytesMax: number) {
+    const { file, path } = source.opened
+    const read = file.read(this.block.subarray(0, bytesMax), { position: BigInt(source.offset) })
+    const count = yield* Effect.mapError(read, unreadable(path))
+    if (count > 0 && source.name === undefined) yield* this.learnName(source)
+    source.offset += count
+    return this.block.subarray(0, count)
+  })
+
+  private readonly drain = Effect.fnUntraced(function*(this: Tape<A>, source: Source, entries: Array<A>) {
+    for (;;) {
+      const bytes = yield* this.read(source, blockBytes)
+      if (bytes.length === 0) return
+      this.feed(source, bytes, entries)
+    }
+  })
+
+  private readonly learnName = Effect.fnUntraced(function*(this: Tape<A>, source: Source) {
+    source.head = yield* SegmentFiles.readAt(source.opened, new Uint8Array(SegmentFiles.headBytesMax), 0)
+    source.name = SegmentFiles.nameOf(source.head)
+  })
+
+  /** Whether the file is shorter than what was read of it, or begins with other bytes than before. */
+  private readonly isCut = Effect.fnUntraced(function*(this: Tape<A>, source: Source, size: number) {
+    if (size < source.offset) return true
+    const head = yield* SegmentFiles.readAt(source.opened, new Uint8Array(source.head.length), 0)
+    return Buffer.compare(head, source.head) !== 0
+  })
+
+  private restart(source: Source, entries: Array<A>): void {
+    entries.push(this.yielded({ _tag: "Truncated", file: source.opened.path, offset: source.offset }, undefined))
+    source.scanner = this.newScanner(0, 1)
+    source.offset = 0
+    source.head = new Uint8Array(0)
+    source.name = undefined
+    source.done = undefined
+    source.said = 0
+  }
+
+  private feed(source: Source, bytes: Uint8Array, entries: Array<A>): void {
+    const { decoder, place } = this
+    const { path } = source.opened
+    if (place === undefined && source.done === undefined) {
+      decoder.joining = false
+      source.scanner.feed(bytes, (line) => decoder.line(path, line, entries as Array<LogEntry>))
+      return
+    }
+    const found: Array<LogEntry> = []
+    source.scanner.feed(bytes, (line) => {
+      found.length = 0
+      const end = line.offset + line.length + 1
+      const { done } = source
+      decoder.joining = this.joining && done !== undefined && end <= done.offset
+      decoder.line(path, line, found)
+      // the line before the cursor may have given some of its entries only
+      const from = done === undefined || end > done.offset ? 0 : found.length - (end === done.offset ? done.left : 0)
+      for (let i = Math.max(0, from); i < found.length; i++) {
+        entries.push(this.yielded(found[i]!, { source, line, left: found.length - 1 - i }))
+      }
+    })
+    if (source.done !== undefined && source.scanner.rest.offset > source.done.offset) source.done = undefined
+  }
+
+  private pending(source: Source, entries: Array<A>): void {
+    const { length, number, offset } = source.scanner.rest
+    if (length === 0 || (source.done !== undefined && offset + length <= source.done.offset)) return
+    const line: ScannedLine = { offset, length: length - 1, number: number - 1, bytes: undefined }
+    source.said = offset + length
+    entries.push(
+      this.yielded({ _tag: "Pending", file: source.opened.path, offset, length }, { source, line, left: 0 })
+    )
+  }
+
+  private yielded(
+    entry: LogEntry,
+    at: { readonly source: Source; readonly line: ScannedLine; readonly left: number } | undefined
+  ): A {
+    if (this.place === undefined) return entry as A
+    if (at !== undefined) this.cursor = this.cursorAfter(at.source, at.line, at.left) ?? this.cursor
+    return this.place({ entry, cursor: this.cursor })
+  }
+
+  private cursorAfter(source: Source, line: ScannedLine, left: number): Cursor.Cursor | undefined {
+    const end = { offset: line.offset + line.length + 1, number: line.number === 0 ? 0 : line.number + 1, left }
+    const positions: Array<Mutable<Cursor.Position>> = []
+    for (const one of [...this.earlier, this.current!]) {
+      const { head, name, opened: { inode }, scanner: { rest } } = one
+      if (name === undefined || head.length === 0) continue
+      const { number, offset } = one === source ? end : { ...rest, offset: Math.max(rest.offset, one.said) }
+      positions.push({
+        segment: name,
+        offset,
+        inode,
+        ...(number > 0 ? { line: number } : {}),
+        ...(one === source && left > 0 ? { left } : {})
+      })
+    }
+    const newest = positions.pop()
+    if (newest === undefined) return undefined
+    return positions.length === 0 ? newest : Object.assign(newest, { earlier: positions })
+  }
+
+  private newScanner(offset: number, line: number): LineScanner {
+    return new LineScanner({ offset, line, lineBytesMax: this.decoder.lineBytesMax })
+  }
+
+  private readonly source = Effect.fnUntraced(function*(this: Tape<A>, planned: ReadPlan.Planned) {
+    const opened = yield* SegmentFiles.open(planned.path, this.scope)
+    if (opened === undefined) return undefined
+    if (opened.inode !== planned.inode && !this.target.only) {
+      yield* opened.close
+      return undefined
+    }
+    const source: Source = {
+      opened,
+      scanner: this.newScanner(planned.offset, planned.line),
+      offset: planned.offset,
+      head: new Uint8Array(0),
+      name: undefined,
+      done: planned.done,
+      said: 0
+    }
+    yield* this.learnName(source)
+    return source
+  })
+
+  /** The segment under the name it has now; `undefined` if it is gone. */
+  private readonly renamed = Effect.fnUntraced(function*(this: Tape<A>, planned: ReadPlan.Planned) {
+    const look = (listed: ReadonlyArray<SegmentFiles.Listed>): Effect.Effect<
+      Source | "gone" | undefined,
+      LogReaderError,
+      FileSystem.FileSystem
+    > => {
+      const found = listed.find(({ inode }) => inode === planned.inode)
+      return found === undefined ? Effect.succeed("gone") : this.source({ ...planned, path: found.path })
+    }
+    const source = yield* SegmentFiles.settled(this.target, look)
+    return source === "gone" ? undefined : source
+  })
+
+  /** Goes on to the next segment; false if there is none now. */
+  private readonly advance = Effect.fnUntraced(function*(this: Tape<A>, entries: Array<A>) {
+    for (const planned of this.waiting) {
+      const source = (yield* this.source(planned)) ?? (yield* this.renamed(planned))
+      if (source !== undefined) this.earlier.push(source)
+    }
+    this.waiting = []
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const planned = this.planned.shift()
+      if (planned !== undefined) {
+        const source = yield* this.source(planned)
+        if (source !== undefined) {
+          yield* this.begin(source, entries)
+          return true
+        }
+        // gone, or renamed by a rotation: look again, it may be somewhere else
+        this.planned.unshift(planned)
+      } else {
+        if (this.target.only) return false
+        const live = yield* SegmentFiles.inodeAt(this.target.path)
+        if (live === undefined || live === this.current?.opened.inode) return false
+      }
+      if (this.target.only) {
+        return yield* new LogReaderError({ file: this.target.path, problem: "there is no such file" })
+      }
+      this.planned = yield* this.newer()
+      if (this.planned.length === 0) return false
+    }
+    return yield* new LogReaderError({
+      file: this.target.path,
+      problem: "its segments are renamed faster than they are opened"
+    })
+  })
+
+  private readonly begin = Effect.fnUntraced(function*(this: Tape<A>, source: Source, entries: Array<A>) {
+    const before = this.current
+    this.current = source
+    this.sampled = source.offset
+    if (before === undefined) return
+    if (this.options.ends) this.pending(before, entries)
+    this.earlier.push(before)
+    if (this.earlier.length <= ReadPlan.earlierMax) return
+    const oldest = this.earlier.shift()!
+    // nobody will finish it any more
+    if (!this.options.ends) this.pending(oldest, entries)
+    yield* oldest.opened.close
+  })
+
+  /** The segments after the current one, as they are on disk now. */
+  private readonly newer = Effect.fnUntraced(function*(this: Tape<A>) {
+    const listed = yield* SegmentFiles.list(this.target)
+    const inode = this.current?.opened.inode
+    const at = listed.findIndex((segment) => segment.inode === inode)
+    const expected = new Map(this.planned.map((planned) => [planned.inode, planned]))
+    // the current one may be gone: then what was not known before is new, and so is the live file in any case
+    const isNewer = ({ inode, kind }: SegmentFiles.Listed, i: number): boolean =>
+      expected.has(inode) || (at >= 0 ? i > at : !this.known.has(inode) || kind === "live")
+    const newer = listed.filter(isNewer)
+    const isGone = this.planned.some((planned) => !newer.some((segment) => segment.inode === planned.inode))
+    const compressed = newer.find(({ kind }) => kind === "compressed")
+    if (compressed !== undefined && (isGone || at >= 0)) return yield* new SegmentCompressed({ file: compressed.path })
+    for (const segment of listed) this.known.add(segment.inode)
+    return newer.filter(({ kind }) => kind !== "compressed").map((segment): ReadPlan.Planned => ({
+      offset: 0,
+      line: 1,
+      done: undefined,
+      ...expected.get(segment.inode),
+      ...segment
+    }))
+  })
+}

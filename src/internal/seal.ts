@@ -1,0 +1,58 @@
+/**
+ * Renames the live file of a log to the name of a sealed segment.
+ *
+ * The name carries the time, and segments are read in the order of their names. So between the look at the live file and
+ * its renaming no other process may seal it: else we would give its successor, which is young, an older name than it has
+ * a right to, and readers would meet the records in the wrong order. The lock is a file that exists for that moment.
+ */
+import { constants } from "node:fs"
+import { dirname } from "node:path"
+import * as Segment from "../Segment.ts"
+import { errorCode, type FileIdentity, type FilePort } from "./filePort.ts"
+
+/** A lock this old was left by a process that died while it held it: sealing takes milliseconds. */
+const lockStaleMillis = 10_000
+
+const lockFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+
+const lock = (port: FilePort, path: string, nowMillis: number): boolean => {
+  try {
+    port.close(port.open(path, lockFlags, 0o600))
+    return true
+  } catch (cause) {
+    if (errorCode(cause) !== "EEXIST") throw cause
+  }
+  const bornMillis = port.lstat(path)?.bornMillis ?? 0
+  if (bornMillis > 0 && nowMillis - bornMillis > lockStaleMillis) unlock(port, path)
+  return false
+}
+
+const unlock = (port: FilePort, path: string): void => {
+  try {
+    port.unlink(path)
+  } catch (cause) {
+    if (errorCode(cause) !== "ENOENT") throw cause
+  }
+}
+
+/**
+ * Seals the live file if it is still the one with this identity. Returns the segment's path, or `undefined` if another
+ * process is at it, or has done it. Throws the errors of the port.
+ */
+export const seal = (port: FilePort, live: string, options: {
+  readonly identity: FileIdentity
+  readonly writer: string
+  readonly nowMillis: number
+}): string | undefined => {
+  const lockPath = `${live}.sealing`
+  if (!lock(port, lockPath, options.nowMillis)) return undefined
+  try {
+    if (port.identity(live) !== options.identity) return undefined
+    const sealed = Segment.sealedPath(live, new Date(options.nowMillis).toISOString(), options.writer)
+    port.rename(live, sealed)
+    port.fsyncDirectory(dirname(live))
+    return sealed
+  } finally {
+    unlock(port, lockPath)
+  }
+}
