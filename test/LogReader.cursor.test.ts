@@ -93,6 +93,14 @@ describe("a cursor", () => {
       // a reader that looked back to the start, or not at all, would pass or fail for another reason
       const lost = yield* readEntries(live, { from: all.at(-20)!.cursor }).pipe(Effect.provideService(LookBack, 100))
       assert.isBelow(lost.length, 19)
+
+      // a write that was in flight into an older segment is found, although reading begins far behind it
+      const oldest = Path.join(Path.dirname(live), Fs.readdirSync(Path.dirname(live)).toSorted()[0]!)
+      Fs.appendFileSync(oldest, writers[0]!.lines([{ n: "late" }]).join(""))
+      const [first] = yield* readEntries(live, { from: stored(all.at(-20)!.cursor) }).pipe(
+        Effect.provideService(LookBack, 3000)
+      )
+      assert.deepInclude(first, { fields: { n: "late" }, file: oldest, line: 181 })
     }))
 
   it.live("whose segment is gone is an error that says so; so is one beyond the end of its segment", () =>
