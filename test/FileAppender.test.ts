@@ -21,8 +21,12 @@ const appendTo = (path: string, options: Partial<FileAppender.Options> = {}) =>
       logged.push(String(message))
     })
     yield* Audit.use((audit) => audit.append({ name: "x" })).pipe(
-      Effect.provide(Audit.layer.pipe(Layer.provide(FileAppender.layer({ path, ...options })))),
-      Effect.provide(Logger.layer([logger], { mergeWithExisting: false }))
+      Effect.provide(
+        Audit.layer.pipe(
+          Layer.provide(FileAppender.layer({ path, ...options })),
+          Layer.provideMerge(Logger.layer([logger], { mergeWithExisting: false }))
+        )
+      )
     )
     // warnings are logged by fibers of their own
     yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
@@ -208,8 +212,12 @@ describe("a log that exists", () => {
     Effect.gen(function*() {
       const path = yield* temporaryLog
       yield* Audit.use((audit) => audit.append({ name: "x".repeat(200_000) })).pipe(
-        Effect.provide(Audit.layer.pipe(Layer.provide(FileAppender.layer({ path })))),
-        Effect.provide(Logger.layer([], { mergeWithExisting: false }))
+        Effect.provide(
+          Audit.layer.pipe(
+            Layer.provide(FileAppender.layer({ path })),
+            Layer.provideMerge(Logger.layer([], { mergeWithExisting: false }))
+          )
+        )
       )
       Fs.appendFileSync(path, `{"foreign":1}\n`)
       yield* appendTo(path)

@@ -263,7 +263,8 @@ end = time.monotonic() + 30
 while os.fstat(f).st_size == 0 and time.monotonic() < end: time.sleep(0.01)
 time.sleep(0.7)`
     Fs.writeFileSync(path("wait.py"), program)
-    const command = `$A exec "$LOG" -- python3 ${path("wait.py")} ${got}`
+    // the shell of script(1) goes: dash, when it stays, answers Ctrl-C too
+    const command = `exec $A exec "$LOG" -- python3 ${path("wait.py")} ${got}`
     const terminal = spawn("bash", ["-c", `exec script -qefc '${command}' /dev/null`], {
       env: environment(env()),
       stdio: "pipe"
