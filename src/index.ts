@@ -38,3 +38,7 @@ export * as Query from "./Query.ts"
 export * as RepairReport from "./RepairReport.ts"
 /** @since 0.1.0 */
 export * as Repair from "./Repair.ts"
+/** @since 0.1.0 */
+export * as VerifyReport from "./VerifyReport.ts"
+/** @since 0.1.0 */
+export * as Verifier from "./Verifier.ts"

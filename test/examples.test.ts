@@ -109,6 +109,14 @@ describe("examples", () => {
     assert.match(output, /^auditlog_errors_total \{"reason":"StorageFull"\} 2$/m)
   })
 
+  it("08 asks, goes on where it stopped, and sees what was altered", () => {
+    const output = run("08-operations.ts")
+    assert.include(output, "the first run takes 2\nthe second run takes 1\n")
+    assert.include(output, `large: {"_tag":"Paid","actor":"bob","amount":100}\n`)
+    assert.include(output, "3 records of 2 writers, sound: true\n2 records of 2 writers, sound: false\nline 1: {")
+    assert.include(output, "lacks 0 to 0")
+  })
+
   it("07 lands the records of a script that succeeds, and none of one that fails", () => {
     const { stderr, stdout } = runScript("07-shell-transaction.sh")
     assert.strictEqual(

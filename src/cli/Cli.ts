@@ -19,6 +19,7 @@ import * as Doctor from "./commands/doctor.ts"
 import * as Exec from "./commands/exec.ts"
 import * as Repair from "./commands/repair.ts"
 import * as Tail from "./commands/tail.ts"
+import * as Verify from "./commands/verify.ts"
 import * as Output from "./output.ts"
 
 /** From the package itself, two levels up in `src` and in `dist`. */
@@ -37,7 +38,15 @@ const root = Command.make("auditlog").pipe(
     { command: "auditlog cat audit.jsonl", description: "Read the log" },
     { command: "auditlog append --help", description: "All about one command" }
   ]),
-  Command.withSubcommands([Append.command, Exec.command, Cat.command, Tail.command, Repair.command, Doctor.command])
+  Command.withSubcommands([
+    Append.command,
+    Exec.command,
+    Cat.command,
+    Tail.command,
+    Verify.command,
+    Repair.command,
+    Doctor.command
+  ])
 )
 
 /** Help that was asked for is data; anything about a wrong call is for people, and short. */

@@ -4,8 +4,9 @@
  */
 import { append } from "./append.ts"
 import { read } from "./read.ts"
+import { verify } from "./verify.ts"
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { append, read }
+const benches: Readonly<Record<string, () => Promise<void>>> = { append, read, verify }
 
 const names = process.argv.slice(2)
 const unknown = names.filter((name) => benches[name] === undefined)
