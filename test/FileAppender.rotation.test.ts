@@ -2,13 +2,14 @@
  * Rotation and retention: sealing by size and age, several processes, logrotate, and what stays in the log of a segment
  * that is removed.
  */
+import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { AuditLog, FileAppender, Segment } from "../src/index.ts"
+import { AuditLog, FileAppender, Segment, Verifier } from "../src/index.ts"
 import { FilePort } from "../src/internal/filePort.ts"
 import { LogDecoder } from "../src/internal/logDecoder.ts"
 import { failWith, faultyPort } from "./faultyFileSystem.ts"
@@ -175,6 +176,27 @@ describe("retention", () => {
       // what the removals themselves add comes on top
       assert.isBelow(total, 6 * 1024 + removals.length * 600 + 300)
     }))
+
+  it.live("leaves a log that verifies, also for a writer that is idle while all it wrote is removed", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const others = (from: number) =>
+        appendTo(path, { rotate: { size: "2 KiB" }, retain: { size: "3 KiB" } }, 60, from)
+      yield* Audit.use((idle) =>
+        Effect.gen(function*() {
+          yield* idle.append({ n: 0, text: "" })
+          // each round removes the records of the round before, also the one that says where the idle writer was
+          for (let round = 0; round < 4; round++) yield* others(1000 * round)
+          yield* idle.append({ n: 1, text: "" })
+        })
+      ).pipe(Effect.provide(logOn({ path })))
+      const entries = recordsIn(path)
+      assert.isUndefined(entries.find(({ fields }) => fields["n"] === 0))
+      assert.isDefined(entries.find(({ fields }) => fields["n"] === 1))
+      assert.isUndefined(entries.find(({ fields }) => (fields["n"] as number) === 1000))
+      const report = yield* Verifier.verify(path)
+      assert.deepStrictEqual([report.sound, report.missing, report.removed > 0], [true, { count: 0, first: [] }, true])
+    }).pipe(Effect.provide(NodeServices.layer)))
 
   it.effect("never removes the live file or those of logrotate, and stops where the log cannot take its record", () =>
     Effect.gen(function*() {

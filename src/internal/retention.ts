@@ -2,6 +2,7 @@
  * Removes the oldest sealed segments of a log, and leaves a record of each in the log before it does.
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { constants } from "node:fs"
 import { basename, dirname } from "node:path"
 import * as Segment from "../Segment.ts"
@@ -29,7 +30,10 @@ export interface SegmentRemoved {
   readonly segment: string
   readonly bytes: number
   readonly records: number
-  /** Of the writers whose last records stand nearest to the end, at most {@link writersMax}: the others had ended. */
+  /**
+   * At most {@link writersMax}. The record of a segment that was removed earlier goes with the segment it stands in, so
+   * this one says of its writers as well where they were.
+   */
   readonly writers: ReadonlyArray<WriterSummary>
 }
 
@@ -61,6 +65,26 @@ const due = (port: FilePort, live: string, limits: Limits, nowMillis: number): R
   return candidates
 }
 
+/** Whether the fields are those of a {@link SegmentRemoved}, as far as they are read here. */
+const isRemoval = Schema.is(Schema.Struct({
+  _tag: Schema.Literal("auditlog/SegmentRemoved"),
+  writers: Schema.Array(Schema.Struct({
+    writer: Schema.String,
+    from: Schema.Number,
+    to: Schema.Number,
+    hash: Schema.String
+  }))
+}))
+
+/**
+ * Which writers a record names if they are too many: those that have written more than once, since a writer of one
+ * record is mostly a command that has ended, and of these the last ones.
+ */
+const mostAlive = (writers: ReadonlyArray<WriterSummary>): ReadonlyArray<WriterSummary> =>
+  writers.length <= writersMax
+    ? writers
+    : [...writers.filter(({ to }) => to === 0), ...writers.filter(({ to }) => to > 0)].slice(-writersMax)
+
 /** The `_hash` of a line, which stands at its end: 43 characters before `"}`. */
 const hashOf = (line: string): string => line.slice(-45, -2)
 
@@ -78,6 +102,9 @@ const summarize = Effect.fnUntraced(function*(port: FilePort, { bytes, path }: C
       for (const entry of entries) {
         if (entry._tag !== "Record") continue
         records++
+        for (const earlier of isRemoval(entry.fields) ? entry.fields.writers : []) {
+          if (earlier.to > (writers.get(earlier.writer)?.to ?? -1)) writers.set(earlier.writer, earlier)
+        }
         const { stamp: { seq, writer } } = entry
         const from = Math.min(seq, writers.get(writer)?.from ?? seq)
         writers.delete(writer)
@@ -94,7 +121,7 @@ const summarize = Effect.fnUntraced(function*(port: FilePort, { bytes, path }: C
     segment: basename(path),
     bytes,
     records,
-    writers: Array.from(writers.values()).slice(-writersMax)
+    writers: mostAlive(Array.from(writers.values()))
   } satisfies SegmentRemoved
 })
 
