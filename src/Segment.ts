@@ -69,7 +69,8 @@ const classify = (live: string, name: string): Named | undefined => {
 }
 
 /**
- * When a sealed segment was sealed, by its name, in milliseconds since 1970; `NaN` for another file.
+ * When a sealed segment was sealed, by its name, in milliseconds since 1970; `NaN` for another file. If the clock was set
+ * back since the segment before was sealed, it is a millisecond after that one: the names keep the order.
  *
  * @category names
  * @since 0.1.0

@@ -116,6 +116,21 @@ describe("rotation by size", () => {
 })
 
 describe("rotation by age", () => {
+  it.effect("keeps the order of the segments when the clock is set back between two of them", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const start = Date.now()
+      for (const [n, millis] of [0, -3_600_000, -7_200_000, 1000].entries()) {
+        yield* TestClock.setTime(start + millis)
+        // a program of its own each time
+        yield* Audit.use((audit) => audit.append({ n, text: "x".repeat(1100) })).pipe(
+          Effect.provide(logOn({ path, rotate: { size: "1 KiB" } }))
+        )
+      }
+      assert.strictEqual(segmentsOf(path).length, 4)
+      assert.deepStrictEqual(recordsIn(path).map(({ fields }) => fields["n"]), [0, 1, 2, 3])
+    }))
+
   it.effect("seals the file before the first append after the age, by the clock of the program", () =>
     Effect.gen(function*() {
       const path = yield* temporaryLog

@@ -93,7 +93,6 @@ export class LogWriter {
   private unflushed = false
   /** The file that a background flush works on: it must not be closed under it. */
   private flushing: LogFile.LogFile | undefined
-  private lastSealMillis = 0
   private rotationNotBefore = 0
   private closed = false
   private file: LogFile.LogFile
@@ -259,11 +258,9 @@ export class LogWriter {
     if (size === 0 || now < this.rotationNotBefore || (size < rotation.bytes && age < rotation.ageMillis)) {
       return undefined
     }
-    // a name that exists would be overwritten, so no two seals of this process may share a millisecond
-    this.lastSealMillis = Math.max(now, this.lastSealMillis + 1)
     try {
       const { file: { identity }, head: { writer } } = this
-      const sealed = seal(this.port, path, { identity, writer, nowMillis: this.lastSealMillis })
+      const sealed = seal(this.port, path, { identity, writer, nowMillis: now })
       if (sealed !== undefined) this.observer.sealed(sealed)
     } catch (cause) {
       this.rotationNotBefore = now + rotationRetryMillis

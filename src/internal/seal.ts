@@ -36,6 +36,15 @@ const unlock = (port: FilePort, path: string): void => {
 }
 
 /**
+ * Later than every segment is, also in the same millisecond, and when the clock was set back since: readers go by the
+ * names, and a name that exists would be overwritten.
+ */
+const timeToSeal = (port: FilePort, live: string, nowMillis: number): number =>
+  Segment.pick(live, port.list(dirname(live)))
+    .filter(({ kind }) => kind === "sealed")
+    .reduce((millis, { path }) => Math.max(millis, Segment.sealedMillis(live, path) + 1), nowMillis)
+
+/**
  * Seals the live file if it is still the one with this identity. Returns the segment's path, or `undefined` if another
  * process is at it, or has done it. Throws the errors of the port.
  */
@@ -48,7 +57,11 @@ export const seal = (port: FilePort, live: string, options: {
   if (!lock(port, lockPath, options.nowMillis)) return undefined
   try {
     if (port.identity(live) !== options.identity) return undefined
-    const sealed = Segment.sealedPath(live, new Date(options.nowMillis).toISOString(), options.writer)
+    const sealed = Segment.sealedPath(
+      live,
+      new Date(timeToSeal(port, live, options.nowMillis)).toISOString(),
+      options.writer
+    )
     port.rename(live, sealed)
     port.fsyncDirectory(dirname(live))
     return sealed

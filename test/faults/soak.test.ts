@@ -1,21 +1,21 @@
 /**
  * Days of a log in seconds: four processes append and rotate it every megabyte, three of them are killed and started again
- * at random moments, a follower and a reader look on all the time.
+ * at random moments, a follower, a reader and a verifier look on all the time.
  *
- * Twenty seconds, or AUDITLOG_FAULTS_SECONDS: hours, to see whether memory stays flat.
+ * Two minutes, or AUDITLOG_FAULTS_SECONDS: hours, to see whether memory stays flat.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Effect, Fiber, Stream } from "effect"
 import * as Fs from "node:fs"
 import { setTimeout } from "node:timers/promises"
 import { assert, describe, it } from "vitest"
-import { LogReader } from "../../src/index.ts"
+import { LogReader, Verifier } from "../../src/index.ts"
 import { compare, note, readLog } from "./account.ts"
 import { below, replay, seconds, seed, tell, timeoutMillis } from "./campaign.ts"
 import { withDirectory } from "./mounts.ts"
 import { eachReports, until, withWriters, type Writer } from "./writers.ts"
 
-const soakSeconds = seconds > 0 ? seconds : 20
+const soakSeconds = seconds > 0 ? seconds : 120
 const MiB = 1024 * 1024
 
 /** Memory of a process that is in RAM, in MiB. */
@@ -86,7 +86,22 @@ describe("four processes, rotation every megabyte, kills and restarts", () => {
               await setTimeout(500)
             }
           }
-          await Promise.all([killAndRestart(1), killAndRestart(2), killAndRestart(3), readAgainAndAgain()])
+          let verifications = 0
+          const verifyAgainAndAgain = async (): Promise<void> => {
+            while (performance.now() < end) {
+              const report = await Effect.runPromise(Effect.provide(Verifier.verify(log), NodeFileSystem.layer))
+              assert.isTrue(report.sound, `a false alarm: ${JSON.stringify(report)}; ${replay}`)
+              verifications++
+              await setTimeout(500)
+            }
+          }
+          await Promise.all([
+            killAndRestart(1),
+            killAndRestart(2),
+            killAndRestart(3),
+            readAgainAndAgain(),
+            verifyAgainAndAgain()
+          ])
           const residentAtEnd = residentMiB(steady.pid)
           await steady.stop()
 
@@ -100,7 +115,7 @@ describe("four processes, rotation every megabyte, kills and restarts", () => {
 
           const segments = Fs.readdirSync(directory).length
           tell(
-            `soak: ${kills} kills, ${readings} readings, ${segments} segments, ${account.acknowledged} acknowledged ` +
+            `soak: ${kills} kills, ${readings} readings, ${verifications} verifications, ${segments} segments, ${account.acknowledged} acknowledged ` +
               `records, ${account.found} found, ${follower.told.ids.size} followed, ${account.damages.length} lines ` +
               `damaged; a writer had ${residentAtStart} MiB in memory at the start and ${residentAtEnd} at the end`
           )

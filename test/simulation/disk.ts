@@ -3,6 +3,7 @@
  * short write is followed by another one for the rest, with whatever others have appended in between.
  */
 import { constants } from "node:fs"
+import { basename } from "node:path"
 import type { Answer, Request } from "./port.ts"
 
 /** The chance of each fault, from 0 to 1, at each call that it can hit. */
@@ -58,6 +59,8 @@ export class Disk {
   private readonly descriptors = new Map<number, Inode>()
   private nextDescriptor = 3
   private readonly locks = new Set<string | number>()
+  /** Files that were the live one, by the names they have now. */
+  private readonly renamed = new Map<string, Inode>()
   private readonly random: () => number
   private readonly faults: Faults
 
@@ -125,10 +128,12 @@ export class Disk {
       case "write":
         return this.write({ inode: this.inode(first), rest: Buffer.from(String(second), "latin1"), written: 0 })
       case "rename":
-        // whoever renames the live file, by whatever name: it is no longer live
         if (this.live === undefined) return failure("ENOENT", -2)
+        this.replace(String(second), this.live)
         this.live = undefined
         return answer(null)
+      case "list":
+        return answer([...this.renamed.keys()].map((path) => basename(path)).join("\n"))
       case "fsyncDirectory":
         return answer(null)
       case "fsync":
@@ -174,6 +179,13 @@ export class Disk {
     }
     append(inode, rest)
     return answer(written + rest.length)
+  }
+
+  /** Gives a file a name; the file that has it is gone. */
+  private replace(name: string, inode: Inode): void {
+    const before = this.renamed.get(name)
+    if (before !== undefined) before.bytes = Buffer.alloc(0)
+    this.renamed.set(name, inode)
   }
 
   private inode(descriptor: string | number): Inode {
