@@ -159,6 +159,25 @@ describe("what cannot be verified", () => {
     }
   })
 
+  it("says of a newer format that a newer program is needed, and not to repair it", async () => {
+    const newer = logOf(zero.replace(`"v":1`, `"v":2`))
+    const { code, stdout } = await auditlog(["verify", newer])
+    expect([code, stdout.split("\n")[0]]).toEqual([
+      2,
+      `${newer}: CANNOT BE VERIFIED: 1 line in a newer version of the format`
+    ])
+    expect(stdout).toContain("use a newer auditlog")
+    expect(stdout).not.toContain("repair")
+  })
+
+  it("finds no log in a file of other bytes without a newline", async () => {
+    const other = logOf(zero)
+    Fs.writeFileSync(other, Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x1a]))
+    const { code, stdout } = await auditlog(["verify", other])
+    expect(code).toBe(1)
+    expect(stdout).toContain("check the name: this does not look like an audit log")
+  })
+
   it.skipIf(because(process.getuid?.() === 0 ? undefined : "running as another user needs root"))(
     "also without permission",
     async () => {

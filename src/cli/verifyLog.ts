@@ -5,7 +5,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Verifier from "../Verifier.ts"
-import type { Report } from "../VerifyReport.ts"
 import * as AppenderOptions from "./appenderOptions.ts"
 import * as Output from "./output.ts"
 import * as ProgressLine from "./progressLine.ts"
@@ -60,7 +59,7 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
     const report = result.success
     const text = args.json ? `${JSON.stringify(report)}\n` : VerifyText.render(report, args.files.length > 1)
     yield* Effect.catchTag(Output.stdout(text), "StdoutClosed", () => Effect.void)
-    if (isNewer(report)) {
+    if (VerifyText.isNewer(report)) {
       exitCode = 2
       yield* Output.stderr([
         `auditlog: cannot verify ${
@@ -71,8 +70,3 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
   }
   return yield* exitCode === 0 ? Effect.void : new Output.Failure({ exitCode, lines: [] })
 })
-
-/** Whether all that is wrong is that this program is too old for the log. */
-const isNewer = ({ damageKinds, damages, sound, ...report }: Report): boolean =>
-  !sound && damages.count > 0 && damageKinds["version"] === damages.count &&
-  VerifyText.faultKinds.every((kind) => kind === "damages" || report[kind].count === 0)

@@ -52,7 +52,11 @@ export const render = (report: Report.Report, named: boolean): string => {
   const notes = noteSections(report).filter(({ findings }) => findings.count > 0)
   const log = printable(report.log)
   const lines = [
-    report.sound ? `${log}: sound` : `${log}: NOT SOUND: ${faults.map(({ title }) => title).join(", ")}`,
+    report.sound
+      ? `${log}: sound`
+      : isNewer(report)
+      ? `${log}: CANNOT BE VERIFIED: ${count(report.damages.count, "line")} in a newer version of the format`
+      : `${log}: NOT SOUND: ${faults.map(({ title }) => title).join(", ")}`,
     `  ${contents(report)}`,
     ...faults.flatMap((section) => ["", ...sectionLines(section, "fault")]),
     ...(notes.length === 0
@@ -66,7 +70,7 @@ export const render = (report: Report.Report, named: boolean): string => {
 
 const contents = (report: Report.Report): string => {
   const files = report.segments.length === 1 ? "" : ` in ${count(report.segments.length, "file")}`
-  if (report.lines === 0 && report.pending.length === 0) return `it is empty${files}`
+  if (report.bytes === 0) return `it is empty${files}`
   const parts = [
     `${count(report.records, "record")} of ${count(report.writers, "writer")}`,
     ...(report.transactions === 0 ? [] : [count(report.transactions, "transaction")]),
@@ -235,7 +239,18 @@ const noteSections = (report: Report.Report): ReadonlyArray<Section> => [
   }
 ]
 
+/**
+ * Whether all that is wrong is that this program is too old for the log.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isNewer = ({ damageKinds, damages, ...report }: Report.Report): boolean =>
+  damages.count > 0 && damageKinds["version"] === damages.count &&
+  faultKinds.every((kind) => kind === "damages" || report[kind].count === 0)
+
 const advice = (report: Report.Report): ReadonlyArray<string> => {
+  if (isNewer(report)) return ["use a newer auditlog: this one does not know the version that these lines are in"]
   const isLost = report.damages.count > 0 || report.missing.count > 0
   const isChanged = report.conflicts.count > 0 || report.broken.count > 0 || report.dangling.count > 0
   const log = printable(report.log)

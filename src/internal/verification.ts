@@ -80,9 +80,14 @@ export class Verification implements LineSink, Here {
 
   /** Ends a file: what stands after its last newline. */
   endOfFile(): void {
-    const { length } = this.blocks.rest
+    const { bytes, length } = this.blocks.rest
     this.torn.endOfFile()
-    if (length > 0) this.pending.push({ file: this.file, offset: this.blocks.offset, length })
+    if (length === 0) return
+    this.length = length
+    // what a torn write leaves at the start of a file is the beginning of a line, or a hole
+    const isForeignFile = this.blocks.offset === 0 && bytes.length > 0 && bytes[0] !== 0x7b && bytes[0] !== 0
+    if (!isForeignFile) this.pending.push({ file: this.file, offset: this.blocks.offset, length })
+    else this.addDamage({ ...this.place(), kind: "notJson", healed: false, preview: preview(bytes) })
   }
 
   /** Ends the log. */
