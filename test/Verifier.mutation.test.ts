@@ -69,7 +69,7 @@ const isSound = (path: string, content: string, keys: ReadonlyArray<HashChain.Ke
   Effect.gen(function*() {
     const copy = `${path}.copy`
     Fs.writeFileSync(copy, content)
-    return (yield* Verifier.verify(copy, { keys, segments: "one" })).sound
+    return (yield* Verifier.verify(copy, { keys })).sound
   }).pipe(Effect.provide(NodeFileSystem.layer))
 
 const join = (lines: ReadonlyArray<string>): string => lines.map((line) => `${line}\n`).join("")
