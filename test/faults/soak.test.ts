@@ -11,7 +11,7 @@ import { setTimeout } from "node:timers/promises"
 import { assert, describe, it } from "vitest"
 import { LogReader, Verifier } from "../../src/index.ts"
 import { compare, note, readLog } from "./account.ts"
-import { below, replay, seconds, seed, tell, timeoutMillis } from "./campaign.ts"
+import { below, replay, seconds, seed, tell } from "./campaign.ts"
 import { withDirectory } from "./mounts.ts"
 import { eachReports, until, withWriters, type Writer } from "./writers.ts"
 
@@ -132,6 +132,6 @@ describe("four processes, rotation every megabyte, kills and restarts", () => {
           assert.isBelow(residentAtEnd, residentAtStart + 150)
         })
       ),
-    timeoutMillis
+    1000 * (2 * soakSeconds + 120)
   )
 })
