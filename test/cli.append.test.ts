@@ -691,14 +691,13 @@ describe("around it", () => {
   it("runs compiled as it does from source", async () => {
     const at = directory()
     const project = Path.resolve(import.meta.dirname, "..")
-    const tsc = Path.join(project, "node_modules/.bin/tsc")
-    const configuration = Path.join(project, "tsconfig.build.json")
-    const built = await run(tsc, ["-p", configuration, "--outDir", Path.join(at, "dist")], {
-      env: { ...environment(), PATH: `${Path.dirname(process.execPath)}:${process.env["PATH"]}` }
-    })
-    expect(built).toMatchObject({ code: 0, stdout: "" })
-    Fs.copyFileSync(Path.join(project, "package.json"), Path.join(at, "package.json"))
+    for (const name of ["package.json", "tsconfig.json", "tsconfig.build.json", "rolldown.config.ts", "src"]) {
+      Fs.cpSync(Path.join(project, name), Path.join(at, name), { recursive: true })
+    }
     Fs.symlinkSync(Path.join(project, "node_modules"), Path.join(at, "node_modules"))
+    const path = `${Path.dirname(process.execPath)}:${process.env["PATH"]}`
+    const built = await run("npm", ["--prefix", at, "run", "build"], { env: { ...environment(), PATH: path } })
+    expect(built.code).toBe(0)
     const program = Path.join(at, "dist/cli/bin.js")
     expect(read(program).startsWith("#!/usr/bin/env node\n")).toBe(true)
     const log = Path.join(at, "audit.jsonl")
@@ -709,5 +708,20 @@ describe("around it", () => {
     const shown = await run(process.execPath, [program, "cat", log], { env: environment() })
     expect(shown).toMatchObject({ code: 0, stdout: read(log), stderr: "" })
     expect((await run(process.execPath, [program, "--version"], { env: environment() })).stdout).toMatch(/^auditlog \d/)
+    expect(read(Path.join(at, "dist/cli/LICENSES.txt"))).toMatch(/^effect 4\.\d/m)
+  })
+
+  it.skipIf(because(canTrace()))("loads the library that reads flags only for what is not plain", async () => {
+    const loads = async (...args: ReadonlyArray<string>): Promise<boolean> => {
+      const trace = Path.join(directory(), "trace")
+      const strace = ["-f", "-qq", "-e", "trace=openat", "-o", trace, process.execPath, bin]
+      expect(await run("strace", [...strace, ...args], { env: environment() })).toMatchObject({ code: 0, stderr: "" })
+      return read(trace).includes("/effect/dist/cli/Command.js")
+    }
+    const log = newLog()
+    expect(await loads("append", log, "--json", `{"n":1}`, "--sync", "never", "--size-policy", "warn")).toBe(false)
+    expect(await loads("append", log, `--json={"n":2}`)).toBe(true)
+    expect(await loads("append", "--help")).toBe(true)
+    expect(recordsIn(log)).toEqual([{ n: 1 }, { n: 2 }])
   })
 })

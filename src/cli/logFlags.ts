@@ -5,37 +5,10 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type * as FileAppender from "../FileAppender.ts"
-import * as Environment from "../internal/environment.ts"
 import type * as AppenderOptions from "./appenderOptions.ts"
-
-/** As people type them in a shell; the longer forms of `Duration` ("5 seconds") are understood too. */
-const units: { readonly [unit: string]: number } = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 }
-
-const parseInterval = (text: string): FileAppender.SyncPolicy | undefined => {
-  const short = /^(?<count>\d+(?:\.\d+)?) ?(?<unit>ms|s|m|min|h)$/.exec(text)?.groups
-  return short === undefined
-    ? Environment.parseSync(text)
-    : { every: Duration.millis(Number(short["count"]) * units[short["unit"]!]!) }
-}
-
-const parseSync = (text: string): FileAppender.SyncPolicy => {
-  const sync = parseInterval(text)
-  const millis = typeof sync === "object" ? Duration.toMillis(sync.every) : 1
-  // under a millisecond it would flush without a pause, and setTimeout takes no more than 24 days
-  if (sync === undefined || millis < 1 || millis > 86_400_000) {
-    throw new Error(`"always", "never", or an interval between 1ms and 24h such as "1s"`)
-  }
-  return sync
-}
-
-const parseLimit = (text: string): number => {
-  const bytes = Environment.parseSize(text)
-  if (bytes === undefined || bytes === 0) throw new Error(Environment.expectedSize)
-  return bytes
-}
+import { parseLimit, parseSync, sizePolicies } from "./flagValues.ts"
 
 const problem = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
@@ -64,7 +37,7 @@ export const flags = {
     Flag.mapTryCatch(parseSync, problem),
     Flag.optional
   ),
-  sizePolicy: Flag.ChoiceWithValue("size-policy", [["warn", "Warn"], ["reject", "Reject"], ["allow", "Allow"]] as const)
+  sizePolicy: Flag.ChoiceWithValue("size-policy", sizePolicies)
     .pipe(
       Flag.withMetavar("warn|reject|allow"),
       Flag.withDescription("What to do with a record whose line is over the limit"),

@@ -8,13 +8,8 @@ import type * as LogEntry from "../LogEntry.ts"
 import type * as Report from "../VerifyReport.ts"
 import { printable } from "./output.ts"
 
-/**
- * The kinds of faults, in the order in which they are reported.
- *
- * @category constants
- * @since 0.1.0
- */
-export const faultKinds = [
+/** The kinds of faults, in the order in which they are reported. */
+const faultKinds = [
   "damages",
   "missing",
   "conflicts",
