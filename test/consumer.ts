@@ -2,7 +2,7 @@
  * What a user gets: packs the package, installs it into an empty project, compiles a program against it with every strict
  * option, and runs that and the installed command. `npm run check:package` builds first and then runs this.
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -84,7 +84,7 @@ try {
   for (const { path } of packed.files) {
     expect(
       `nothing but what runs, not ${path}`,
-      /^(?:dist|src)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path)
+      /^(?:dist|src|schema)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path)
     )
   }
   const { devDependencies } = JSON.parse(Fs.readFileSync(Path.join(project, "package.json"), "utf8"))
@@ -113,6 +113,16 @@ try {
     "the log to be sound",
     run("npx", ["--no", "auditlog", "verify", "audit.jsonl"]).startsWith("audit.jsonl: sound\n")
   )
+
+  Fs.writeFileSync(Path.join(at, "split.py"), `with open("a.jsonl", "a") as f:\n  json.dump({}, f)\n  f.write("\\n")\n`)
+  Fs.writeFileSync(Path.join(at, "whole.sh"), `jq -nc '{a: 1}' >> a.jsonl\n`)
+  const lint = spawnSync("npx", ["--no", "auditlog", "lint", "--format", "github", "split.py", "whole.sh"], {
+    cwd: at,
+    encoding: "utf8",
+    env: { ...process.env, PATH: path }
+  })
+  const rules = lint.stdout.match(/title=[\w-]+/g)?.join(" ")
+  expect("the lint to find its grammars", lint.status === 1 && rules === "title=split-append title=unsynced-append")
 
   const bin = Path.join(at, "node_modules/effect-auditlog/dist/cli/bin.js")
   const rounds = Array.from({ length: 9 }, () => [

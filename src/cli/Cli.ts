@@ -17,6 +17,7 @@ import * as Append from "./commands/append.ts"
 import * as Cat from "./commands/cat.ts"
 import * as Doctor from "./commands/doctor.ts"
 import * as Exec from "./commands/exec.ts"
+import * as Lint from "./commands/lint.ts"
 import * as Repair from "./commands/repair.ts"
 import * as Tail from "./commands/tail.ts"
 import * as Verify from "./commands/verify.ts"
@@ -45,7 +46,8 @@ const root = Command.make("auditlog").pipe(
     Tail.command,
     Verify.command,
     Repair.command,
-    Doctor.command
+    Doctor.command,
+    Lint.command
   ])
 )
 

@@ -3,10 +3,11 @@
  * figures move from machine to machine; the ratios to the baseline of the same run are the point.
  */
 import { append } from "./append.ts"
+import { lint } from "./lint.ts"
 import { read } from "./read.ts"
 import { verify } from "./verify.ts"
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { append, read, verify }
+const benches: Readonly<Record<string, () => Promise<void>>> = { append, read, verify, lint }
 
 const names = process.argv.slice(2)
 const unknown = names.filter((name) => benches[name] === undefined)
