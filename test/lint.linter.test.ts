@@ -195,6 +195,12 @@ describe("embedded code", () => {
     expect(report.findings[0]?.snippet).toContain("open(path, \"a\")")
     expect(report.findings[0]?.cannotFix).toBeDefined()
   })
+
+  it("is reported with the target that stands in the file", async () => {
+    const code = `python3 -c "import json; open('$LOG/a.jsonl', 'a').write(json.dumps({}) + '\\n')"\n`
+    const { report } = await lint(project({ "run.sh": code }))
+    expect(report.sites).toMatchObject([{ language: "python", embeddedIn: "shell", target: "'$LOG/a.jsonl'" }])
+  })
 })
 
 describe("suppressions", () => {

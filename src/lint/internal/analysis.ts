@@ -57,6 +57,7 @@ export const analyse = async (
   const unparsed: Array<Span> = []
   const failures: Array<FileAnalysis["failures"][number]> = []
   const end = performance.now() + options.timeLimitMillis
+  const whole = text
 
   const visit = async (
     language: Language,
@@ -70,7 +71,9 @@ export const analyse = async (
       failures.push(found)
       return
     }
-    for (const site of found.sites) sites.push(movedSite(site, start, around[0]))
+    for (const site of found.sites) {
+      sites.push(around.length === 0 ? site : movedSite(withTarget(site, text, whole, start), start, around[0]))
+    }
     for (const { span, text } of found.comments) comments.push({ span: moved(span, start), text })
     for (const span of found.unparsed) unparsed.push(moved(span, start))
     if (around.length >= depthMax) return
@@ -111,6 +114,12 @@ const optionsFor = (language: Language, { helpers, primitives }: Options): Analy
 }
 
 const moved = ({ end, start }: Span, by: number): Span => ({ start: start + by, end: end + by })
+
+/** The target as it stands in the file, where the code that was analysed has filler for what the outer language puts in. */
+const withTarget = (site: Site, code: string, whole: string, start: number): Site => {
+  const at = code.indexOf(site.target, site.statement.start)
+  return at < 0 ? site : { ...site, target: whole.slice(start + at, start + at + site.target.length) }
+}
 
 const movedSite = (site: Site, by: number, embeddedIn: string | undefined): Site =>
   embeddedIn === undefined ? site : {
