@@ -33,8 +33,8 @@ export const rule: Rule = {
     instead:
       "Buffer the records, and append them after the COMMIT; or make the commands one transaction of the log:\n\n" +
       "```sh\nauditlog exec audit.jsonl -- python import.py\n```\n\n" +
-      "In TypeScript `audit.transaction(effect)` lands the records of an effect only when it succeeds, and `SqlOutbox` " +
-      "stages them in the database's own transaction.",
+      "In TypeScript `audit.transaction(effect)` lands the records of an effect only when it succeeds: put it around " +
+      "the database's transaction.",
     allow: "The record says that something was tried, and is meant to stay when it failed."
   },
   check: (site) =>
