@@ -76,6 +76,7 @@ const modules: ReadonlyArray<string> = [
   "index.ts",
   "lint/Site.ts",
   "lint/Language.ts",
+  "lint/internal/syntaxTree.ts",
   "lint/internal/pythonTree.ts",
   "lint/internal/pythonCalls.ts",
   "lint/internal/pythonNames.ts",

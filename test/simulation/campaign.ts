@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
-import type { Faults } from "./disk.ts"
+import { type Faults, none } from "./disk.ts"
 import { generator, run, startThreads } from "./run.ts"
 
 const { values } = parseArgs({
@@ -16,17 +16,6 @@ const { values } = parseArgs({
     "stop-at": { type: "string", default: "5" }
   }
 })
-
-const none: Faults = {
-  short: 0,
-  full: 0,
-  kill: 0,
-  writeError: 0,
-  flushError: 0,
-  rotate: 0,
-  foreign: 0,
-  power: 0
-}
 
 /** What kinds of trouble a seed meets; each of them alone is the easier to understand when it fails. */
 const scenarios: ReadonlyArray<Faults> = [

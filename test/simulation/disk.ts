@@ -26,6 +26,18 @@ export interface Faults {
   readonly power: number
 }
 
+/** Nothing goes wrong. */
+export const none: Faults = {
+  short: 0,
+  full: 0,
+  kill: 0,
+  writeError: 0,
+  flushError: 0,
+  rotate: 0,
+  foreign: 0,
+  power: 0
+}
+
 interface Inode {
   readonly id: number
   bytes: Buffer

@@ -13,7 +13,7 @@ import { LogDecoder } from "../../src/internal/logDecoder.ts"
 import * as RecordContent from "../../src/internal/recordContent.ts"
 import { HashSearch, Verification } from "../../src/internal/verification.ts"
 import type { Report } from "../../src/VerifyReport.ts"
-import type { Faults } from "./disk.ts"
+import { type Faults, none } from "./disk.ts"
 import { generator, run, startThreads } from "./run.ts"
 
 const { values } = parseArgs({
@@ -25,17 +25,6 @@ const { values } = parseArgs({
     keep: { type: "string" }
   }
 })
-
-const none: Faults = {
-  short: 0,
-  full: 0,
-  kill: 0,
-  writeError: 0,
-  flushError: 0,
-  rotate: 0,
-  foreign: 0,
-  power: 0
-}
 
 /** Trouble that the protocol handles; in the last two, another program leaves torn lines of its own. */
 const scenarios: ReadonlyArray<Faults> = [

@@ -1,11 +1,10 @@
 /**
  * The syntax tree of a JavaScript or TypeScript file as plain objects, and the questions all parts of the front-end ask.
- *
- * The parser's nodes live outside the JavaScript heap and every look at one crosses into it. One walk with a cursor
- * copies what the analysis needs; types are left out, because they say nothing about what is written.
+ * Types are left out, because they say nothing about what is written.
  */
 import type { Tree } from "@vscode/tree-sitter-wasm"
 import type { Span } from "../Site.ts"
+import { copyTree, type SyntaxTree } from "./syntaxTree.ts"
 
 /** A named node. `field` is the name under which the parent holds it, `scope` the node around it that declares names. */
 export interface Node extends Span {
@@ -16,13 +15,8 @@ export interface Node extends Span {
   readonly children: Array<Node>
 }
 
-/** The tree of a file: its nodes by type, in the order of the text. */
-export interface Source {
-  readonly text: string
-  readonly root: Node
-  readonly byType: ReadonlyMap<string, ReadonlyArray<Node>>
-  readonly unparsed: ReadonlyArray<Span>
-}
+/** The tree of a file. */
+export type Source = SyntaxTree<Node>
 
 /** Nodes that hold types only. */
 const typeNodes = new Set([
@@ -60,15 +54,7 @@ const blocks = new Set([
 /** Whether names can be declared in a node. */
 const isScope = (node: Node): boolean => blocks.has(node.type) || functions.has(node.type)
 
-/** The number that the parser gives to a range it could not read. */
-const errorTypeId = 65_535
-
 export const readTree = (tree: Tree, text: string): Source => {
-  const { fields, types } = tree.language
-  const byType = new Map<string, Array<Node>>()
-  const unparsed: Array<Span> = []
-  const named = new Map<number, boolean>()
-  const cursor = tree.walk()
   const root: Node = {
     type: "program",
     field: undefined,
@@ -78,53 +64,13 @@ export const readTree = (tree: Tree, text: string): Source => {
     start: 0,
     end: text.length
   }
-  byType.set("program", [root])
-  let parent = root
-  // No recursion: a line of ten thousand brackets is a tree of that depth.
-  let inside = cursor.gotoFirstChild()
-  while (inside) {
-    const id = cursor.nodeTypeId
-    const isError = id === errorTypeId
-    let isNamed = named.get(id)
-    if (isNamed === undefined) {
-      isNamed = isError || tree.language.nodeTypeIsNamed(id)
-      named.set(id, isNamed)
-    }
-    let descended = false
-    if (isNamed) {
-      const type = isError ? "ERROR" : types[id] ?? "unknown"
-      const node: Node = {
-        type,
-        field: fields[cursor.currentFieldId] ?? undefined,
-        parent,
-        scope: isScope(parent) ? parent : parent.scope,
-        children: [],
-        start: cursor.startIndex,
-        end: cursor.endIndex
-      }
-      parent.children.push(node)
-      const same = byType.get(type)
-      if (same === undefined) byType.set(type, [node])
-      else same.push(node)
-      if (isError || node.start === node.end && cursor.nodeIsMissing) {
-        unparsed.push({ start: node.start, end: node.end })
-      }
-      if (!typeNodes.has(type) && cursor.gotoFirstChild()) {
-        parent = node
-        descended = true
-      }
-    }
-    if (descended) continue
-    while (!cursor.gotoNextSibling()) {
-      if (parent === root || !cursor.gotoParent()) {
-        inside = false
-        break
-      }
-      parent = parent.parent ?? root
-    }
-  }
-  cursor.delete()
-  return { text, root, byType, unparsed }
+  const { byType, unparsed } = copyTree<Node>(tree, text, {
+    root,
+    make: (parts) => ({ ...parts, scope: isScope(parts.parent) ? parts.parent : parts.parent.scope, children: [] }),
+    operators: new Set(),
+    leaves: typeNodes
+  })
+  return { text, root, byType: new Map([...byType, ["program", [root]]]), unparsed }
 }
 
 export const textOf = (source: Source, node: Span): string => source.text.slice(node.start, node.end)

@@ -1,11 +1,10 @@
 /**
  * The syntax tree of a shell script as plain objects, and the questions all parts of the front-end ask of it.
- *
- * The parser's nodes live outside the JavaScript heap and every look at one crosses into it. One walk with a cursor
- * copies the named nodes and the few operators that carry meaning.
+ * Of the unnamed nodes only the few operators that carry meaning are in it.
  */
 import type { Tree } from "@vscode/tree-sitter-wasm"
 import type { Span } from "../Site.ts"
+import { copyTree, type SyntaxTree } from "./syntaxTree.ts"
 
 /** A node of the script. `field` is the name under which the parent holds it. */
 export interface Node extends Span {
@@ -15,72 +14,20 @@ export interface Node extends Span {
   readonly children: Array<Node>
 }
 
-/** A script: its nodes by type, in the order of the text. */
-export interface Script {
-  readonly text: string
-  readonly root: Node
-  readonly byType: ReadonlyMap<string, ReadonlyArray<Node>>
-  readonly unparsed: ReadonlyArray<Span>
-}
+/** A script. */
+export type Script = SyntaxTree<Node>
 
 /** Operators of redirections, assignments and expansions: the only unnamed nodes that are kept. */
 const operators = new Set([">>", "&>>", ">", ">|", "&>", ">&", "<", "<<", "<<-", "+=", "||", "&&"])
 
-/** The number that the parser gives to a range it could not read. */
-const errorTypeId = 65_535
-
 export const readScript = (tree: Tree, text: string): Script => {
-  const { fields, types } = tree.language
-  const byType = new Map<string, Array<Node>>()
-  const unparsed: Array<Span> = []
-  const wanted = new Map<number, boolean>()
   const root: Node = { type: "program", field: undefined, parent: undefined, children: [], start: 0, end: text.length }
-  const cursor = tree.walk()
-  let parent = root
-  // No recursion: a line of ten thousand brackets is a tree of that depth.
-  let inside = cursor.gotoFirstChild()
-  while (inside) {
-    const id = cursor.nodeTypeId
-    const isError = id === errorTypeId
-    const type = isError ? "ERROR" : types[id] ?? "unknown"
-    let isWanted = wanted.get(id)
-    if (isWanted === undefined) {
-      isWanted = isError || tree.language.nodeTypeIsNamed(id) || operators.has(type)
-      wanted.set(id, isWanted)
-    }
-    let descended = false
-    if (isWanted) {
-      const node: Node = {
-        type,
-        field: fields[cursor.currentFieldId] ?? undefined,
-        parent,
-        children: [],
-        start: cursor.startIndex,
-        end: cursor.endIndex
-      }
-      parent.children.push(node)
-      const same = byType.get(type)
-      if (same === undefined) byType.set(type, [node])
-      else same.push(node)
-      if (isError || node.start === node.end && cursor.nodeIsMissing) {
-        unparsed.push({ start: node.start, end: node.end })
-      }
-      if (cursor.gotoFirstChild()) {
-        parent = node
-        descended = true
-      }
-    }
-    if (descended) continue
-    while (!cursor.gotoNextSibling()) {
-      if (parent === root || !cursor.gotoParent()) {
-        inside = false
-        break
-      }
-      parent = parent.parent ?? root
-    }
-  }
-  cursor.delete()
-  return { text, root, byType, unparsed }
+  return copyTree<Node>(tree, text, {
+    root,
+    make: (parts) => ({ ...parts, children: [] }),
+    operators,
+    leaves: new Set()
+  })
 }
 
 /** All nodes of the given types, in the order of the text. */
