@@ -14,6 +14,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -303,11 +304,14 @@ const make = <A>(
     current: (fiber: Fiber.Fiber<unknown, unknown>) => Transaction.Transaction | undefined
   ): Writer<A> => ({
     append: (record) =>
-      Effect.withFiber<Receipt, AuditError.AuditError>((fiber) => {
-        const prepared = prepare(record, fiber)
-        const writePrepared = (one: Prepared) => Effect.map(write([one], fiber, current(fiber)), firstOf)
-        return ready(prepared) ? writePrepared(prepared.value) : Effect.flatMap(prepared, writePrepared)
-      }).pipe(Effect.tapError(AppendContext.countError)),
+      Effect.matchCauseEffect(
+        Effect.withFiber<ReadonlyArray<Receipt>, AuditError.AuditError>((fiber) => {
+          const prepared = prepare(record, fiber)
+          const writePrepared = (one: Prepared) => write([one], fiber, current(fiber))
+          return ready(prepared) ? writePrepared(prepared.value) : Effect.flatMap(prepared, writePrepared)
+        }),
+        oneReceipt
+      ),
     appendAll: (records) =>
       Effect.withFiber<ReadonlyArray<Receipt>, AuditError.AuditError>((fiber) =>
         Effect.flatMap(prepareAll(records, fiber), (prepared) => write(prepared, fiber, current(fiber)))
@@ -355,7 +359,12 @@ const make = <A>(
 const ready = <B, E>(effect: Effect.Effect<B, E>): effect is Exit.Success<B, E> =>
   Exit.isExit(effect) && Exit.isSuccess(effect)
 
-const firstOf = (receipts: ReadonlyArray<Receipt>): Receipt => receipts[0]!
+/** What becomes of an append of one record: one node of Effect for success and failure. */
+const oneReceipt = {
+  onSuccess: (receipts: ReadonlyArray<Receipt>) => Exit.succeed(receipts[0]!),
+  onFailure: (cause: Cause.Cause<AuditError.AuditError>) =>
+    Effect.tapError(Effect.failCause(cause), AppendContext.countError)
+}
 
 interface Prepared {
   readonly encoded: Codec.Encoded

@@ -124,12 +124,20 @@ const hashLength = 43
 const tailLength = hashPrefix.length + hashLength + `"}`.length
 
 /**
+ * What closes a head: its hash and the newline.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const tail = (hash: string): string => `${hashPrefix}${hash}"}\n`
+
+/**
  * Closes a head with its hash and the newline: a line as it is written.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const seal = (head: string, hash: string): string => `${head}${hashPrefix}${hash}"}\n`
+export const seal = (head: string, hash: string): string => head + tail(hash)
 
 /** The greatest number of records in a transaction; 7 digits, for which every size reserves room. */
 const transactionRecordsMax = 9_999_999

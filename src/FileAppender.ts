@@ -157,13 +157,12 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
     if (flushEveryMillis > 0 && flushEveryMillis < Infinity) {
       yield* flush(writer).pipe(Effect.delay(flushEveryMillis), Effect.forever, Effect.forkScoped)
     }
-    const append: Appender["Service"]["append"] = (records) =>
-      Effect.suspend(() => {
-        if (records.length === 0) return Effect.succeed([])
-        let bytes = 0
-        for (const record of records) bytes += Codec.lineBytesMax(record.fieldsBytes, limits.key)
-        return commits.submit(group(records), bytes)
-      })
+    const append: Appender["Service"]["append"] = (records) => {
+      if (records.length === 0) return Effect.succeed([])
+      let bytes = 0
+      for (const record of records) bytes += Codec.lineBytesMax(record.fieldsBytes, limits.key)
+      return commits.submit(() => group(records), bytes)
+    }
     if (settings.retain !== undefined) {
       const retention = Retention.apply({
         port,

@@ -94,19 +94,31 @@ export interface Line {
 }
 
 /**
- * Stamps and hashes the records of a group in their order, and returns their lines and the head after them.
+ * What the lines of a group have in common.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LinkOptions {
+  readonly seen: string | undefined
+  readonly attempt: number
+  readonly key: string | undefined
+}
+
+/**
+ * Stamps the records of a group in their order, and returns the chain's head after them. `close` gets the text that a
+ * record's hash covers, closes it to a line wherever lines are kept, and returns the hash.
  *
  * @category chaining
  * @since 0.1.0
  */
-export const link = (head: Head, group: Group, options: {
-  readonly seen: string | undefined
-  readonly attempt: number
-  readonly key: string | undefined
-  readonly digest: Digest
-}): { readonly lines: ReadonlyArray<Line>; readonly head: Head } => {
+export const chain = (
+  head: Head,
+  group: Group,
+  options: LinkOptions,
+  close: (text: string, record: Codec.Encoded, seq: number) => string
+): Head => {
   const n = group.records.length
-  const lines: Array<Line> = []
   let { prev, seq } = head
   for (let i = 0; i < n; i++) {
     const record = group.records[i]!
@@ -120,14 +132,32 @@ export const link = (head: Head, group: Group, options: {
       attempt: options.attempt,
       key: options.key
     })
+    prev = close(text, record, seq)
+    seq++
+  }
+  return { writer: head.writer, seq, prev }
+}
+
+/**
+ * Stamps and hashes the records of a group in their order, and returns their lines and the head after them.
+ *
+ * @category chaining
+ * @since 0.1.0
+ */
+export const link = (
+  head: Head,
+  group: Group,
+  options: LinkOptions & { readonly digest: Digest }
+): { readonly lines: ReadonlyArray<Line>; readonly head: Head } => {
+  const lines: Array<Line> = []
+  const after = chain(head, group, options, (text, record, seq) => {
     const hash = options.digest(text)
     const line = Codec.seal(text, hash)
     // everything but the fields is ASCII
     lines.push({ text: line, bytes: line.length - record.fields.length + record.fieldsBytes, seq, hash })
-    prev = hash
-    seq++
-  }
-  return { lines, head: { writer: head.writer, seq, prev } }
+    return hash
+  })
+  return { lines, head: after }
 }
 
 /**

@@ -22,7 +22,7 @@ const stalled = (pendingBytesMax = 1_000_000) => {
     assert(current !== undefined, "no commit is under way")
     const { batch, done } = current
     current = undefined
-    for (const entry of batch) entry.resume(Effect.succeed(`${entry.item} stored`))
+    for (const entry of batch) GroupCommit.answer(entry, Effect.succeed(`${entry.item} stored`))
     done()
     yield* settle
   })
@@ -32,7 +32,7 @@ const stalled = (pendingBytesMax = 1_000_000) => {
     finish,
     idle: () => current === undefined,
     /** Submits in a fiber of its own. */
-    start: (item: string, bytes = 1) => Effect.forkChild(commits.submit(item, bytes), { startImmediately: true })
+    start: (item: string, bytes = 1) => Effect.forkChild(commits.submit(() => item, bytes), { startImmediately: true })
   }
 }
 
@@ -219,7 +219,7 @@ describe("groupCommit", () => {
         const fibers = yield* Effect.forEach(names("a b c"), (item) => commits.start(item, 60))
         yield* settle
         const closing = yield* Effect.forkChild(commits.close, { startImmediately: true })
-        assert.strictEqual(yield* Effect.flip(commits.submit("late", 1)), "closed")
+        assert.strictEqual(yield* Effect.flip(commits.submit(() => "late", 1)), "closed")
         for (const expected of [1, 2, 3]) {
           assert.isUndefined(closing.pollUnsafe())
           assert.strictEqual(commits.batches.length, expected)
@@ -228,7 +228,7 @@ describe("groupCommit", () => {
         yield* Fiber.join(closing)
         assert.deepStrictEqual(yield* Effect.forEach(fibers, Fiber.join), ["a stored", "b stored", "c stored"])
         assert.deepStrictEqual(commits.batches, [["a"], ["b"], ["c"]])
-        assert.strictEqual(yield* Effect.flip(commits.submit("later", 1)), "closed")
+        assert.strictEqual(yield* Effect.flip(commits.submit(() => "later", 1)), "closed")
       }))
 
     it.effect("is closed at once when nothing waits, and can be closed again", () =>
@@ -264,13 +264,13 @@ describe("groupCommit", () => {
         const commits = GroupCommit.make<number, void, never>({
           commit: (batch, done) => {
             seen.push(turns.count)
-            for (const entry of batch) entry.resume(Effect.void)
+            for (const entry of batch) GroupCommit.answer(entry, Effect.void)
             done()
           },
           pendingBytesMax: 1000,
           closed: (): never => assert.fail("it is not closed")
         })
-        const loop = Effect.forEach(Array.from({ length: 300 }, (_, i) => i), (i) => commits.submit(i, 1))
+        const loop = Effect.forEach(Array.from({ length: 300 }, (_, i) => i), (i) => commits.submit(() => i, 1))
         yield* Effect.all([loop, loop], { concurrency: "unbounded" })
         assert.isAtLeast(seen.length, 300)
         assert.deepStrictEqual(seen.filter((count, i) => i > 0 && count === seen[i - 1]), [])
@@ -284,7 +284,7 @@ describe("groupCommit", () => {
         }, 1)
         const commits = GroupCommit.make<string, void, never>({
           commit: (batch, done) => {
-            for (const entry of batch) entry.resume(Effect.void)
+            for (const entry of batch) GroupCommit.answer(entry, Effect.void)
             done()
           },
           pendingBytesMax: 1000,
@@ -294,7 +294,7 @@ describe("groupCommit", () => {
         let left = 200_000
         const loop = Effect.whileLoop({
           while: () => !fired && left-- > 0,
-          body: () => commits.submit("a", 1),
+          body: () => commits.submit(() => "a", 1),
           step: () => undefined
         })
         yield* Effect.all([loop, loop], { concurrency: "unbounded" })

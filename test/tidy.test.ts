@@ -34,6 +34,7 @@ const modules: ReadonlyArray<string> = [
   "internal/salvage.ts",
   "internal/logDecoder.ts",
   "internal/groupCommit.ts",
+  "internal/batchBuffer.ts",
   "internal/logFailure.ts",
   "internal/seal.ts",
   "internal/logWriter.ts",

@@ -12,6 +12,7 @@ export interface Entry<Item, Done, Failed> {
   readonly bytes: number
   /** When it was submitted, in milliseconds of `performance.now()`. */
   readonly since: number
+  /** Called by {@link answer} only. */
   readonly resume: (result: Effect.Effect<Done, Failed>) => void
   cancelled: boolean
 }
@@ -30,9 +31,10 @@ export interface GroupCommitOptions<Item, Done, Failed> {
 
 export interface GroupCommit<Item, Done, Failed> {
   /**
-   * Waits for the item to be stored. Interrupted before its commit begins, it is not stored; after that it is.
+   * Waits for an item to be stored, which is made when the effect runs. Interrupted before its commit begins, it is not
+   * stored; after that it is.
    */
-  readonly submit: (item: Item, bytes: number) => Effect.Effect<Done, Failed>
+  readonly submit: (item: () => Item, bytes: number) => Effect.Effect<Done, Failed>
   /** Refuses further items and waits until the admitted ones are answered. */
   readonly close: Effect.Effect<void>
 }
@@ -41,9 +43,14 @@ export interface GroupCommit<Item, Done, Failed> {
  * Answers a caller. Its fiber runs on at once, in this call: what an observer of that fiber throws is its own affair and
  * must not keep the others from their answers.
  */
-const guarded = (answer: () => void): void => {
+export const answer = <Item, Done, Failed>(
+  entry: Entry<Item, Done, Failed>,
+  result: Effect.Effect<Done, Failed>
+): void => guarded(entry.resume, result)
+
+const guarded = <A>(resume: (value: A) => void, value: A): void => {
   try {
-    answer()
+    resume(value)
   } catch (error) {
     queueMicrotask(() => {
       throw error
@@ -63,7 +70,7 @@ export const make = <Item, Done, Failed>(
   let cooling = false
   let closing = false
   let cancellations = 0
-  let onIdle: Array<() => void> = []
+  let onIdle: Array<(nothing: undefined) => void> = []
 
   const admit = (): void => {
     let taken = 0
@@ -135,7 +142,7 @@ export const make = <Item, Done, Failed>(
     }
     const idle = onIdle
     onIdle = []
-    for (const resume of idle) guarded(resume)
+    for (const resume of idle) guarded(resume, undefined)
   }
 
   return {
@@ -143,10 +150,10 @@ export const make = <Item, Done, Failed>(
       Effect.callback<Done, Failed>((resume) => {
         if (closing) return resume(Effect.fail(options.closed()))
         const entry: Queued = {
-          item,
+          item: item(),
           bytes,
           since: performance.now(),
-          resume: (result) => guarded(() => resume(result)),
+          resume,
           cancelled: false
         }
         waiting.push(entry)

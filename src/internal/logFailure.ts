@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as AuditError from "../AuditError.ts"
 import { errorCode } from "./filePort.ts"
-import type { Entry } from "./groupCommit.ts"
+import { answer, type Entry } from "./groupCommit.ts"
 
 /** Error codes of a file system that has no room. */
 export const isFull = (code: string): boolean => code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG"
@@ -33,7 +33,7 @@ export const reject = <Item, Done>(
 ): void => {
   if (entries.length === 0) return
   const failure = Effect.fail(AuditError.make(reason))
-  for (const entry of entries) entry.resume(failure)
+  for (const entry of entries) answer(entry, failure)
 }
 
 /** The same reason for a caller whose record may be in the file since an earlier attempt of the same commit. */

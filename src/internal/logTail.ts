@@ -93,6 +93,17 @@ export const region = (
 }
 
 /**
+ * Where lines end that stand in one piece at the place where they are if nothing else was written in between; -1 if
+ * they do not. The first `lead` bytes are a line of their own and need not be there.
+ */
+export const findLines = ({ bytes, linesFrom, offset }: Region, lines: Buffer, lead: number): number => {
+  const from = linesFrom + lead
+  const end = linesFrom + lines.length
+  if (end > bytes.length || !(from === 0 ? offset === 0 : bytes[from - 1] === newline)) return -1
+  return bytes.compare(lines, lead, lines.length, from, end) === 0 ? end : -1
+}
+
+/**
  * Where a line, with its newline, stands whole and at a line start, from `from` on; -1 if it does not. `from` is where
  * it stands if nothing else was written in between.
  */

@@ -10,9 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as AuditError from "../AuditError.ts"
 import type { Written } from "../AuditRecord.ts"
+import * as Codec from "../Codec.ts"
 import * as HashChain from "../HashChain.ts"
+import { BatchBuffer } from "./batchBuffer.ts"
 import { errorCode, type FilePort } from "./filePort.ts"
-import type { Entry } from "./groupCommit.ts"
+import { answer, type Entry } from "./groupCommit.ts"
 import * as LogFailure from "./logFailure.ts"
 import * as LogFile from "./logFile.ts"
 import * as LogTail from "./logTail.ts"
@@ -23,7 +25,11 @@ const attemptsMax = 5
 
 /** What has happened, for logs and metrics. Called from the middle of a commit: must not throw. */
 export interface Observer {
-  readonly stored: (entries: ReadonlyArray<Pending>, records: number, bytes: number) => void
+  readonly stored: (
+    groups: ReadonlyArray<{ readonly entry: Pending }>,
+    records: number,
+    bytes: number
+  ) => void
   readonly flushed: () => void
   readonly healed: (offset: number) => void
   readonly truncated: (fromBytes: number, toBytes: number) => void
@@ -58,11 +64,12 @@ type State =
   | { readonly _tag: "Usable" }
   | { readonly _tag: "Poisoned"; readonly first: AuditError.AuditErrorReason }
 
-/** A transaction whose lines stand in the file, found by reading back. */
-interface Stored {
+/** A transaction as it is written, and what its caller is told once its lines are found by reading back. */
+interface Linked {
   readonly entry: Pending
-  readonly writer: string
-  readonly lines: ReadonlyArray<HashChain.Line>
+  readonly receipts: ReadonlyArray<Written>
+  readonly bytes: number
+  readonly head: HashChain.Head
 }
 
 /** The lines of a batch as one buffer. */
@@ -70,12 +77,11 @@ interface Batch {
   readonly bytes: Buffer
   /** Bytes of the resync line in front, 0 without one. */
   readonly lead: number
-  readonly groups: ReadonlyArray<{
-    readonly entry: Pending
-    readonly lines: ReadonlyArray<HashChain.Line>
-    readonly head: HashChain.Head
-  }>
+  readonly groups: ReadonlyArray<Linked>
 }
+
+/** What receipts say of a record that is stored. */
+const durabilities = { always: "synced", deferred: "deferred", never: "unsynced" } as const
 
 export class LogWriter {
   private state: State = { _tag: "Usable" }
@@ -101,6 +107,8 @@ export class LogWriter {
   private readonly observer: Observer
   private readonly digest: HashChain.Digest
   private readonly digests: HashChain.Digests
+  private readonly buffer = new BatchBuffer()
+  private readonly durability: Written["durability"]
 
   constructor(port: FilePort, options: LogWriterOptions, observer: Observer, file: LogFile.LogFile) {
     this.port = port
@@ -109,6 +117,7 @@ export class LogWriter {
     this.file = file
     this.lastEnd = file.size
     this.digest = options.digest
+    this.durability = durabilities[options.sync]
     const digests = HashChain.digests(options.key === undefined ? [] : [options.key])
     // with a key, a line without one proves nothing: anybody could have written it
     this.digests = (key) => key === undefined && options.key !== undefined ? undefined : digests(key)
@@ -116,7 +125,7 @@ export class LogWriter {
 
   /** Stores a batch and answers all of its entries, in order, before it calls `done`. */
   commit(batch: ReadonlyArray<Pending>, done: () => void): void {
-    const stored: Array<Stored> = []
+    const stored: Array<Linked> = []
     let failure: AuditError.AuditErrorReason | undefined
     try {
       failure = this.state._tag === "Poisoned" ? this.refusal(this.state.first) : this.store(batch, stored)
@@ -133,20 +142,20 @@ export class LogWriter {
       LogFailure.reject(batch, stored.length > 0 ? this.state.first : failure ?? this.state.first)
       return done()
     }
-    const finish = (durability: Written["durability"]): void => {
-      this.answer(stored, durability)
+    const finish = (): void => {
+      this.answer(stored)
       if (failure !== undefined) LogFailure.reject(batch.slice(stored.length), failure)
       done()
     }
-    if (stored.length === 0 || this.options.sync === "never") return finish("unsynced")
+    if (stored.length === 0 || this.options.sync === "never") return finish()
     if (this.options.sync === "deferred") {
       this.unflushed = true
-      return finish("deferred")
+      return finish()
     }
     this.port.fdatasync(this.file.fd, (error) => {
       if (!error) {
         this.observer.flushed()
-        return finish("synced")
+        return finish()
       }
       const lost = this.flushFailed(error)
       LogFailure.reject(batch.slice(0, stored.length), lost)
@@ -177,7 +186,7 @@ export class LogWriter {
   }
 
   /** Appends, reads back, and appends again what was not found. Returns why the rest of the batch failed, if it did. */
-  private store(batch: ReadonlyArray<Pending>, stored: Array<Stored>): AuditError.AuditErrorReason | undefined {
+  private store(batch: ReadonlyArray<Pending>, stored: Array<Linked>): AuditError.AuditErrorReason | undefined {
     this.touched = false
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const unusable = this.reopenIfReplaced() ?? this.sealIfDue()
@@ -185,7 +194,7 @@ export class LogWriter {
       const size = this.port.fstat(this.file.fd).size
       const ends = this.lookAtTail(size)
       const lead = size > 0 && (attempt > 0 || !ends)
-      const encoded = this.encode(batch.slice(stored.length), attempt, lead)
+      const encoded = this.encode(stored.length === 0 ? batch : batch.slice(stored.length), attempt, lead)
 
       const dirtyBefore = this.dirty
       this.dirty = true
@@ -205,10 +214,8 @@ export class LogWriter {
       if (lead && !ends) this.observer.healed(size)
 
       const found = this.readBack(encoded, size)
-      for (const group of encoded.groups.slice(0, found)) {
-        stored.push({ entry: group.entry, writer: group.head.writer, lines: group.lines })
-        this.head = group.head
-      }
+      for (let i = 0; i < found; i++) stored.push(encoded.groups[i]!)
+      if (found > 0) this.head = encoded.groups[found - 1]!.head
       if (stored.length === batch.length) {
         this.dirty = false
         return undefined
@@ -289,18 +296,26 @@ export class LogWriter {
   }
 
   private encode(batch: ReadonlyArray<Pending>, attempt: number, lead: boolean): Batch {
+    const { buffer, digest, durability, options: { oversize }, seen } = this
     const key = this.options.key?.id
-    const resync = lead ? HashChain.resync(this.head.writer, key, this.digest) : ""
-    const groups: Array<Batch["groups"][number]> = []
+    buffer.begin()
+    if (lead) buffer.close(Codec.resyncHead(this.head.writer, key), digest)
+    const leadBytes = buffer.bytes
+    const groups: Array<Linked> = []
     let head = this.head
-    let text = resync
     for (const entry of batch) {
-      const linked = HashChain.link(head, entry.item, { seen: this.seen, attempt, key, digest: this.digest })
-      head = linked.head
-      for (const line of linked.lines) text += line.text
-      groups.push({ entry, lines: linked.lines, head })
+      const { writer } = head
+      const receipts: Array<Written> = []
+      const start = buffer.bytes
+      head = HashChain.chain(head, entry.item, { seen, attempt, key }, (text, record, seq) => {
+        const from = buffer.bytes
+        const hash = buffer.close(text, digest)
+        receipts.push({ writer, seq, bytes: buffer.bytes - from, hash, durability, oversize: oversize(record) })
+        return hash
+      })
+      groups.push({ entry, receipts, bytes: buffer.bytes - start, head })
     }
-    return { bytes: Buffer.from(text), lead: resync.length, groups }
+    return { bytes: buffer.written(), lead: leadBytes, groups }
   }
 
   /** Step 6: how many transactions, from the first, stand in the file whole and at line starts. */
@@ -310,10 +325,17 @@ export class LogWriter {
     if (after.links === 0) return 0
     const region = LogTail.region(this.port, this.file.fd, sizeBefore, after.size, batch.bytes.length)
     if (region === undefined) return 0
+    // Almost always the batch stands there in one piece.
+    const together = LogTail.findLines(region, batch.bytes, batch.lead)
+    if (together >= 0) {
+      this.lastEnd = region.offset + together
+      this.seenEnd = Math.max(this.seenEnd, this.lastEnd)
+      return batch.groups.length
+    }
     let at = region.linesFrom + batch.lead
     let offset = batch.lead
     for (let i = 0; i < batch.groups.length; i++) {
-      for (const line of batch.groups[i]!.lines) {
+      for (const line of batch.groups[i]!.receipts) {
         const bytes = batch.bytes.subarray(offset, offset + line.bytes)
         const foundAt = LogTail.findLine(region, bytes, at)
         if (foundAt < 0) return i
@@ -326,26 +348,15 @@ export class LogWriter {
     return batch.groups.length
   }
 
-  private answer(stored: ReadonlyArray<Stored>, durability: Written["durability"]): void {
+  private answer(stored: ReadonlyArray<Linked>): void {
     let records = 0
     let bytes = 0
-    const entries: Array<Pending> = []
-    for (const { entry, lines } of stored) {
-      entries.push(entry)
-      records += lines.length
-      for (const line of lines) bytes += line.bytes
+    for (const group of stored) {
+      records += group.receipts.length
+      bytes += group.bytes
     }
-    if (records > 0) this.observer.stored(entries, records, bytes)
-    for (const { entry, lines, writer } of stored) {
-      entry.resume(Effect.succeed(lines.map((line, i) => ({
-        writer,
-        seq: line.seq,
-        bytes: line.bytes,
-        hash: line.hash,
-        durability,
-        oversize: this.options.oversize(entry.item.records[i]!)
-      }))))
-    }
+    if (records > 0) this.observer.stored(stored, records, bytes)
+    for (const { entry, receipts } of stored) answer(entry, Effect.succeed(receipts))
   }
 
   /** A failure after which the log stays usable. If lines may be in the file, no identity of theirs is used again. */

@@ -12,12 +12,12 @@ export const makeObserver = (path: string, context: Context.Context<never>, onSe
     Effect.runForkWith(context)(Effect.annotateLogs(effect, { "auditlog.path": path }))
   }
   return {
-    stored: (entries, records, bytes) => {
+    stored: (groups, records, bytes) => {
       Metrics.appends.updateUnsafe(records, context)
       Metrics.bytes.updateUnsafe(bytes, context)
       Metrics.batchRecords.updateUnsafe(records, context)
       const now = performance.now()
-      for (const entry of entries) Metrics.appendSeconds.updateUnsafe((now - entry.since) / 1000, context)
+      for (const { entry } of groups) Metrics.appendSeconds.updateUnsafe((now - entry.since) / 1000, context)
     },
     flushed: () => Metrics.fsyncs.updateUnsafe(1, context),
     healed: (offset) => {

@@ -5,9 +5,11 @@
  */
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
+import { receipts } from "../Appender.ts"
 import * as AuditError from "../AuditError.ts"
 import * as HashChain from "../HashChain.ts"
 import { errorCode, type FilePort } from "./filePort.ts"
+import { answer } from "./groupCommit.ts"
 import type { LogFile } from "./logFile.ts"
 import type { LogWriterOptions, Observer, Pending } from "./logWriter.ts"
 
@@ -66,19 +68,12 @@ export class PipeWriter {
           setTimeout(() => this.writeFrom(batch, i, waitedMillis + waitMillisStep, done), waitMillisStep)
           return
         }
-        entry.resume(Effect.fail(AuditError.make(this.unwritten(code, cause))))
+        answer(entry, Effect.fail(AuditError.make(this.unwritten(code, cause))))
         continue
       }
       this.head = head
-      this.observer.stored([entry], lines.length, bytes.length)
-      entry.resume(Effect.succeed(lines.map((line) => ({
-        writer: head.writer,
-        seq: line.seq,
-        bytes: line.bytes,
-        hash: line.hash,
-        durability: "pipe" as const,
-        oversize: false
-      }))))
+      this.observer.stored([{ entry }], lines.length, bytes.length)
+      answer(entry, Effect.succeed(receipts(lines, head.writer, "pipe", () => false)))
     }
     done()
   }

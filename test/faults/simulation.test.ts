@@ -52,7 +52,12 @@ const safeguards: ReadonlyArray<
     "if (foundAt < 0) return i",
     "if (foundAt < 0) { at += line.bytes; offset += line.bytes; continue }"
   ],
-  ["the resync line", "internal/logWriter.ts", "HashChain.resync(this.head.writer, key, this.digest)", `"\\n"`],
+  [
+    "the resync line",
+    "internal/logWriter.ts",
+    "buffer.close(Codec.resyncHead(this.head.writer, key), digest)",
+    `buffer["put"]("\\n")`
+  ],
   ["the check of the hash", "HashChain.ts", `parts.hash ? "ok" : "hash"`, `parts.hash ? "ok" : "ok"`],
   [
     "the flush before the acknowledgement",
@@ -70,8 +75,8 @@ const safeguards: ReadonlyArray<
   [
     "the number of the try",
     "internal/logWriter.ts",
-    "seen: this.seen, attempt, key",
-    "seen: this.seen, attempt: 0, key",
+    "{ seen, attempt, key }",
+    "{ seen, attempt: 0, key }",
     "verify.ts"
   ],
   [
