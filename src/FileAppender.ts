@@ -142,7 +142,7 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
           ? new LogWriter(port, writerOptions, observer, file)
           : new PipeWriter(port, writerOptions, observer, file)
         const commits = GroupCommit.make<HashChain.Group, ReadonlyArray<Written>, AuditError.AuditError>({
-          commit: (batch, done) => writer.commit(batch, done),
+          commit: (batch, answer, done) => writer.commit(batch, answer, done),
           pendingBytesMax: settings.pendingBytesMax,
           closed: () => AuditError.make(new AuditError.Closed({ path }))
         })

@@ -7,12 +7,16 @@ type Entry = GroupCommit.Entry<string, string, "closed">
 /** A group commit whose commits wait until the test ends them. */
 const stalled = (pendingBytesMax = 1_000_000) => {
   const batches: Array<ReadonlyArray<string>> = []
-  let current: { readonly batch: ReadonlyArray<Entry>; readonly done: () => void } | undefined
+  let current: {
+    readonly batch: ReadonlyArray<Entry>
+    readonly answer: GroupCommit.Answer<string, string, "closed">
+    readonly done: () => void
+  } | undefined
   const commits = GroupCommit.make<string, string, "closed">({
-    commit: (batch, done) => {
+    commit: (batch, answer, done) => {
       assert.isUndefined(current, "two commits at once")
       batches.push(batch.map(({ item }) => item))
-      current = { batch, done }
+      current = { batch, answer, done }
     },
     pendingBytesMax,
     closed: () => "closed"
@@ -20,9 +24,9 @@ const stalled = (pendingBytesMax = 1_000_000) => {
   /** Answers the commit that is under way, and lets the next one begin. */
   const finish = Effect.gen(function*() {
     assert(current !== undefined, "no commit is under way")
-    const { batch, done } = current
+    const { answer, batch, done } = current
     current = undefined
-    for (const entry of batch) GroupCommit.answer(entry, Effect.succeed(`${entry.item} stored`))
+    for (const entry of batch) answer(entry, Effect.succeed(`${entry.item} stored`))
     done()
     yield* settle
   })
@@ -262,9 +266,9 @@ describe("groupCommit", () => {
         const turns = yield* countTurns
         const seen: Array<number> = []
         const commits = GroupCommit.make<number, void, never>({
-          commit: (batch, done) => {
+          commit: (batch, answer, done) => {
             seen.push(turns.count)
-            for (const entry of batch) GroupCommit.answer(entry, Effect.void)
+            for (const entry of batch) answer(entry, Effect.void)
             done()
           },
           pendingBytesMax: 1000,
@@ -276,6 +280,53 @@ describe("groupCommit", () => {
         assert.deepStrictEqual(seen.filter((count, i) => i > 0 && count === seen[i - 1]), [])
       }))
 
+    it.effect("answers the callers of a large batch over several turns, in their order", () =>
+      Effect.gen(function*() {
+        const turns = yield* countTurns
+        const commits = stalled()
+        const answered: Array<{ readonly item: string; readonly turn: number }> = []
+        const items = Array.from({ length: 1000 }, (_, i) => `item ${i}`)
+        const fibers = yield* Effect.forEach(items, (item) =>
+          Effect.forkChild(
+            Effect.map(commits.submit(() => item, 1), () => answered.push({ item, turn: turns.count })),
+            { startImmediately: true }
+          ))
+        yield* settle
+        yield* commits.finish
+        yield* Effect.forEach(fibers, Fiber.join)
+        assert.deepStrictEqual(answered.map(({ item }) => item), items)
+        // the 65th after any of them comes in a later turn
+        for (let i = 64; i < answered.length; i++) assert.isAbove(answered[i]!.turn, answered[i - 64]!.turn)
+      }))
+
+    it.effect("begins the next commit when half of a batch is answered, and loses nobody of the other half", () =>
+      Effect.gen(function*() {
+        const commits = stalled()
+        let answered = 0
+        const items = Array.from({ length: 1000 }, (_, i) => `item ${i}`)
+        const fibers = yield* Effect.forEach(items, (item) =>
+          Effect.forkChild(
+            commits.submit(() => item, 1).pipe(
+              Effect.tap(() => Effect.sync(() => answered++)),
+              Effect.andThen(commits.submit(() => `${item} again`, 1))
+            ),
+            { startImmediately: true }
+          ))
+        yield* settle
+        yield* commits.finish
+        while (commits.idle()) yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+        const second = commits.batches[1]!
+        assert.isAtLeast(answered, 500)
+        assert.isBelow(second.length, 1000)
+        assert.deepStrictEqual(second, items.slice(0, second.length).map((item) => `${item} again`))
+        while (answered < 1000) yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+        yield* commits.finish
+        while (commits.idle()) yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+        yield* commits.finish
+        assert.lengthOf(yield* Effect.forEach(fibers, Fiber.join), 1000)
+        assert.deepStrictEqual(commits.batches.slice(1).flat(), items.map((item) => `${item} again`))
+      }))
+
     it.effect("lets timers fire while two fibers append in a loop", () =>
       Effect.gen(function*() {
         let fired = false
@@ -283,8 +334,8 @@ describe("groupCommit", () => {
           fired = true
         }, 1)
         const commits = GroupCommit.make<string, void, never>({
-          commit: (batch, done) => {
-            for (const entry of batch) GroupCommit.answer(entry, Effect.void)
+          commit: (batch, answer, done) => {
+            for (const entry of batch) answer(entry, Effect.void)
             done()
           },
           pendingBytesMax: 1000,

@@ -12,7 +12,6 @@ export interface Entry<Item, Done, Failed> {
   readonly bytes: number
   /** When it was submitted, in milliseconds of `performance.now()`. */
   readonly since: number
-  /** Called by {@link answer} only. */
   readonly resume: (result: Effect.Effect<Done, Failed>) => void
   cancelled: boolean
 }
@@ -20,9 +19,25 @@ export interface Entry<Item, Done, Failed> {
 /** Bytes after which a batch is closed: bounds how long one commit holds the event loop, to about 3 ms. */
 const batchBytesMax = 1024 * 1024
 
+/**
+ * Callers that are answered in one turn of the event loop; the others follow in the next turns. Each of them runs on in
+ * that turn, and most append again: 5 µs each. Meanwhile the next commit is on its way to the device.
+ */
+const answersPerTurn = 64
+
+/** Says what a caller gets. */
+export type Answer<Item, Done, Failed> = (
+  entry: Entry<Item, Done, Failed>,
+  result: Effect.Effect<Done, Failed>
+) => void
+
 export interface GroupCommitOptions<Item, Done, Failed> {
-  /** Stores a batch, answers every entry of it, and then calls `done`. */
-  readonly commit: (batch: ReadonlyArray<Entry<Item, Done, Failed>>, done: () => void) => void
+  /** Stores a batch, answers every entry of it, and then calls `done`. Answers reach their callers in their order. */
+  readonly commit: (
+    batch: ReadonlyArray<Entry<Item, Done, Failed>>,
+    answer: Answer<Item, Done, Failed>,
+    done: () => void
+  ) => void
   /** Bytes that may be admitted and unanswered; callers beyond it wait, in their order. */
   readonly pendingBytesMax: number
   /** What a caller gets after {@link GroupCommit.close}. */
@@ -40,14 +55,9 @@ export interface GroupCommit<Item, Done, Failed> {
 }
 
 /**
- * Answers a caller. Its fiber runs on at once, in this call: what an observer of that fiber throws is its own affair and
+ * Resumes a caller. Its fiber runs on at once, in this call: what an observer of that fiber throws is its own affair and
  * must not keep the others from their answers.
  */
-export const answer = <Item, Done, Failed>(
-  entry: Entry<Item, Done, Failed>,
-  result: Effect.Effect<Done, Failed>
-): void => guarded(entry.resume, result)
-
 const guarded = <A>(resume: (value: A) => void, value: A): void => {
   try {
     resume(value)
@@ -56,6 +66,11 @@ const guarded = <A>(resume: (value: A) => void, value: A): void => {
       throw error
     })
   }
+}
+
+/** `setImmediate`: after the input and output that is ready, so that it gets its turn too. */
+const laterTurn = (run: () => void): void => {
+  setImmediate(run)
 }
 
 export const make = <Item, Done, Failed>(
@@ -67,7 +82,15 @@ export const make = <Item, Done, Failed>(
   let pendingBytes = 0
   let committing = false
   let scheduled = false
-  let cooling = false
+  /** A commit has ended in the turn it began in: nothing more happens in this turn. */
+  let resting = false
+  /** More callers are to be answered in the next turn. */
+  let settling = false
+  let answers: Array<{ readonly entry: Queued; readonly result: Effect.Effect<Done, Failed> }> = []
+  /** Entries of the last commit. */
+  let lastBatch = 0
+  /** How many of `answers` have been given. */
+  let answered = 0
   let closing = false
   let cancellations = 0
   let onIdle: Array<(nothing: undefined) => void> = []
@@ -116,30 +139,60 @@ export const make = <Item, Done, Failed>(
     const batch = takeBatch()
     if (batch.length === 0) return next()
     committing = true
+    lastBatch = batch.length
     let returned = false
-    options.commit(batch, () => {
+    options.commit(batch, (entry, result) => answers.push({ entry, result }), () => {
       committing = false
       for (const entry of batch) pendingBytes -= entry.bytes
-      if (returned) return next()
-      // The commit did not leave this turn of the event loop. Starting the next one in it would starve everything else
-      // in the process, since the callers it answers may append again at once.
-      cooling = true
-      setImmediate(() => {
-        cooling = false
+      if (returned) {
+        settle()
+        return next()
+      }
+      // The commit did not leave this turn of the event loop. Answering its callers in it, who may append again at once,
+      // or starting the next one, would starve everything else in the process.
+      resting = true
+      laterTurn(() => {
+        resting = false
+        settle()
         next()
       })
     })
     returned = true
+    if (committing) settle()
+  }
+
+  /** Answers callers, as many as one turn of the event loop takes. */
+  const settle = (): void => {
+    if (resting || settling) return
+    const end = Math.min(answered + answersPerTurn, answers.length)
+    while (answered < end) {
+      const { entry, result } = answers[answered++]!
+      guarded(entry.resume, result)
+    }
+    // The queue may never be empty under load. Each cut is at least half of it, so its cost is shared by the answers.
+    if (answered * 2 >= answers.length) {
+      answers = answers.slice(answered)
+      answered = 0
+    }
+    if (answers.length === 0) return
+    settling = true
+    laterTurn(() => {
+      settling = false
+      settle()
+      next()
+    })
   }
 
   const next = (): void => {
-    if (committing || cooling || scheduled) return
+    // While the second half of a batch is answered, the first half's next appends are on their way to the device.
+    if (committing || resting || scheduled || (answers.length - answered) * 2 > lastBatch) return
     if (admitted.length > 0 || waiting.length > 0) {
       scheduled = true
       // after every fiber that is ready to run has run: they share the batch
       queueMicrotask(run)
       return
     }
+    if (answers.length > 0) return
     const idle = onIdle
     onIdle = []
     for (const resume of idle) guarded(resume, undefined)

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as AuditError from "../AuditError.ts"
 import { errorCode } from "./filePort.ts"
-import { answer, type Entry } from "./groupCommit.ts"
+import type { Answer, Entry } from "./groupCommit.ts"
 
 /** Error codes of a file system that has no room. */
 export const isFull = (code: string): boolean => code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG"
@@ -29,7 +29,8 @@ export const unlooked = (path: string, cause: unknown): AuditError.Unavailable =
 /** Answers callers with a failure. */
 export const reject = <Item, Done>(
   entries: ReadonlyArray<Entry<Item, Done, AuditError.AuditError>>,
-  reason: AuditError.AuditErrorReason
+  reason: AuditError.AuditErrorReason,
+  answer: Answer<Item, Done, AuditError.AuditError>
 ): void => {
   if (entries.length === 0) return
   const failure = Effect.fail(AuditError.make(reason))

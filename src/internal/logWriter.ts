@@ -14,7 +14,7 @@ import * as Codec from "../Codec.ts"
 import * as HashChain from "../HashChain.ts"
 import { BatchBuffer } from "./batchBuffer.ts"
 import { errorCode, type FilePort } from "./filePort.ts"
-import { answer, type Entry } from "./groupCommit.ts"
+import type { Answer, Entry } from "./groupCommit.ts"
 import * as LogFailure from "./logFailure.ts"
 import * as LogFile from "./logFile.ts"
 import * as LogTail from "./logTail.ts"
@@ -59,6 +59,9 @@ const rotationRetryMillis = 60_000
 
 /** A transaction that waits to be stored. */
 export type Pending = Entry<HashChain.Group, ReadonlyArray<Written>, AuditError.AuditError>
+
+/** Says what the caller of a transaction gets. */
+export type Answering = Answer<HashChain.Group, ReadonlyArray<Written>, AuditError.AuditError>
 
 type State =
   | { readonly _tag: "Usable" }
@@ -124,7 +127,7 @@ export class LogWriter {
   }
 
   /** Stores a batch and answers all of its entries, in order, before it calls `done`. */
-  commit(batch: ReadonlyArray<Pending>, done: () => void): void {
+  commit(batch: ReadonlyArray<Pending>, answer: Answering, done: () => void): void {
     const stored: Array<Linked> = []
     let failure: AuditError.AuditErrorReason | undefined
     try {
@@ -139,12 +142,12 @@ export class LogWriter {
     }
     if (this.state._tag === "Poisoned" && this.state.first._tag === "DurabilityUnknown") {
       // the flush of a file that was rotated away failed: lines of this batch may have been in it
-      LogFailure.reject(batch, stored.length > 0 ? this.state.first : failure ?? this.state.first)
+      LogFailure.reject(batch, stored.length > 0 ? this.state.first : failure ?? this.state.first, answer)
       return done()
     }
     const finish = (): void => {
-      this.answer(stored)
-      if (failure !== undefined) LogFailure.reject(batch.slice(stored.length), failure)
+      this.stored(stored, answer)
+      if (failure !== undefined) LogFailure.reject(batch.slice(stored.length), failure, answer)
       done()
     }
     if (stored.length === 0 || this.options.sync === "never") return finish()
@@ -158,8 +161,8 @@ export class LogWriter {
         return finish()
       }
       const lost = this.flushFailed(error)
-      LogFailure.reject(batch.slice(0, stored.length), lost)
-      LogFailure.reject(batch.slice(stored.length), failure ?? lost)
+      LogFailure.reject(batch.slice(0, stored.length), lost, answer)
+      LogFailure.reject(batch.slice(stored.length), failure ?? lost, answer)
       done()
     })
   }
@@ -348,7 +351,7 @@ export class LogWriter {
     return batch.groups.length
   }
 
-  private answer(stored: ReadonlyArray<Linked>): void {
+  private stored(stored: ReadonlyArray<Linked>, answer: Answering): void {
     let records = 0
     let bytes = 0
     for (const group of stored) {

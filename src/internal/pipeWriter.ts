@@ -9,9 +9,8 @@ import { receipts } from "../Appender.ts"
 import * as AuditError from "../AuditError.ts"
 import * as HashChain from "../HashChain.ts"
 import { errorCode, type FilePort } from "./filePort.ts"
-import { answer } from "./groupCommit.ts"
 import type { LogFile } from "./logFile.ts"
-import type { LogWriterOptions, Observer, Pending } from "./logWriter.ts"
+import type { Answering, LogWriterOptions, Observer, Pending } from "./logWriter.ts"
 
 /** How long a full pipe is waited for: a reader that takes nothing for so long has stopped reading. */
 const waitMillisMax = 5000
@@ -35,8 +34,8 @@ export class PipeWriter {
   }
 
   /** Writes the transactions of a batch one after the other, and answers each. */
-  commit(batch: ReadonlyArray<Pending>, done: () => void): void {
-    this.writeFrom(batch, 0, 0, done)
+  commit(batch: ReadonlyArray<Pending>, answer: Answering, done: () => void): void {
+    this.writeFrom(batch, { from: 0, waitedMillis: 0 }, answer, done)
   }
 
   flush(done: () => void): void {
@@ -50,7 +49,12 @@ export class PipeWriter {
   }
 
   /** `waitedMillis` counts for the whole batch: a reader that has stopped is waited for once. */
-  private writeFrom(batch: ReadonlyArray<Pending>, from: number, waitedMillis: number, done: () => void): void {
+  private writeFrom(
+    batch: ReadonlyArray<Pending>,
+    { from, waitedMillis }: { readonly from: number; readonly waitedMillis: number },
+    answer: Answering,
+    done: () => void
+  ): void {
     for (let i = from; i < batch.length; i++) {
       const entry = batch[i]!
       const { head, lines } = HashChain.link(this.head, entry.item, {
@@ -65,7 +69,8 @@ export class PipeWriter {
       } catch (cause) {
         const code = errorCode(cause)
         if (code === "EAGAIN" && waitedMillis < waitMillisMax) {
-          setTimeout(() => this.writeFrom(batch, i, waitedMillis + waitMillisStep, done), waitMillisStep)
+          const next = { from: i, waitedMillis: waitedMillis + waitMillisStep }
+          setTimeout(() => this.writeFrom(batch, next, answer, done), waitMillisStep)
           return
         }
         answer(entry, Effect.fail(AuditError.make(this.unwritten(code, cause))))
