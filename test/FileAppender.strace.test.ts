@@ -23,7 +23,7 @@ const trace = (path: string, writer: ReadonlyArray<string>, inject: ReadonlyArra
     const output = `${path}.strace`
     // -y names the file behind each descriptor; one worker thread, so that injections count in one place
     const calls = "trace=openat,write,pread64,fsync,fdatasync,pwrite64,writev,ftruncate"
-    const args = ["-f", "-qq", "-y", "-s", "100", "-o", output, "-e", calls, ...inject.flatMap((rule) => ["-e", rule])]
+    const args = ["-f", "-qq", "-y", "-s", "120", "-o", output, "-e", calls, ...inject.flatMap((rule) => ["-e", rule])]
     // injections apply to the log alone, and -P would hide stdout
     if (inject.length > 0) args.push("-P", path)
     const ended = await run("strace", [...args, process.execPath, testFile("children/writer.ts"), path, ...writer], {
@@ -79,16 +79,28 @@ describe.skipIf(skip !== undefined)("the system calls of an append", () => {
       assert.strictEqual(writes.length, flushes.length)
       assert.isBelow(writes.length, 200)
       assert.deepStrictEqual(calls.filter(({ name }) => /pwrite|writev|truncate/.test(name)), [])
-      let flushed = true
+      // one writer alone: record `seq` is line `seq`, and each is durable when a flush covers its last byte
+      const lines = Fs.readFileSync(path, "utf8").split("\n").slice(0, -1)
+      let end = 0
+      const ends = lines.map((line) => end += Buffer.byteLength(line) + 1)
+      let acknowledgements = 0
+      let writtenBytes = 0
+      let flushedBytes = 0
       for (const call of calls) {
-        if (call.name === "write" && call.text.includes(path)) flushed = false
-        if (call.name === "fdatasync") flushed = true
-        if (isAcknowledgement(call)) assert.isTrue(flushed, "acknowledged before the flush")
+        if (call.name === "write" && call.text.includes(path)) writtenBytes += Number(call.result)
+        if (call.name === "fdatasync") flushedBytes = writtenBytes
+        if (!isAcknowledgement(call)) continue
+        for (const [, seq] of call.text.matchAll(/[0-9A-Z]{26}:(\d+)(?=[ \\])/g)) {
+          assert.isAtMost(ends[Number(seq)]!, flushedBytes, `${seq} was acknowledged before its flush`)
+          acknowledgements++
+        }
       }
+      assert.strictEqual(flushedBytes, end)
       const acknowledged = ended.stdout.match(/[0-9A-Z]{26}:\d+/g) ?? []
       const found = new Set((yield* readRecords(path)).map(({ id }) => id))
       assert.strictEqual(found.size, acknowledged.length)
       assert.isTrue(acknowledged.every((id) => found.has(id)))
+      assert.strictEqual(acknowledgements, acknowledged.length)
     }))
 })
 
