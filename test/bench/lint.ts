@@ -4,20 +4,15 @@
  *
  * AUDITLOG_BENCH_REPOSITORY names another directory to lint.
  */
-import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
+import { type Bench, bin, bundle, interleave, root, runProgram, type Side } from "./harness.ts"
 
-const rounds = 3
 const fileCount = 7000
 const fileBytes = 4500
 
 /** One file in so many appends records. */
 const appendingEvery = 40
-
-const bin = fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url))
 
 const fill: Readonly<Record<string, (n: number) => string>> = {
   py: (n) =>
@@ -50,58 +45,50 @@ const writeRepository = (directory: string): void => {
   }
 }
 
-interface Measured {
-  readonly "wall s": number
-  readonly "cpu s": number
-  readonly "peak MB": number
-}
-
-/** The best of some rounds, as `/usr/bin/time` would measure it: the figures of a child that has ended. */
-const measure = (command: ReadonlyArray<string>, cwd: string): Measured => {
-  const code = `
-    import resource, subprocess, sys, time
-    start = time.monotonic()
-    subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)`
-  const runs = Array.from({ length: rounds }, () => {
-    const { stdout } = spawnSync("python3", ["-c", code.replaceAll(/^ {4}/gm, ""), ...command], {
-      cwd,
-      encoding: "utf8"
+/** Lints a repository and one small file. */
+export const lint: Bench = {
+  name: "lint",
+  title: "Linting a repository of 7000 files and 31 MB",
+  columns: [
+    { key: "seconds", label: "seconds", digits: 2 },
+    { key: "peak", label: "peak MB", digits: 0 }
+  ],
+  run: async (settings) => {
+    await bundle()
+    const given = process.env["AUDITLOG_BENCH_REPOSITORY"]
+    const repository = given ?? Path.join(settings.directory, "repository")
+    if (given === undefined && !Fs.existsSync(repository)) writeRepository(repository)
+    const small = Path.join(settings.directory, "small.py")
+    Fs.writeFileSync(small, appends["py"] ?? "")
+    // a lint that has findings exits with 1, a search that finds nothing too
+    const side = (name: string, command: ReadonlyArray<string>, cwd: string): Side => ({
+      name,
+      run: async () => {
+        const { millis, peak } = await runProgram(command, { cwd, poll: true, exits: [0, 1] })
+        return { seconds: millis / 1000, peak }
+      }
     })
-    const [wall = 0, cpu = 0, peak = 0] = stdout.trim().split(" ").map(Number)
-    return { "wall s": wall, "cpu s": cpu, "peak MB": peak }
-  })
-  const best = runs.reduce((a, b) => a["cpu s"] <= b["cpu s"] ? a : b)
-  const rounded = (value: number): number => Number(value.toFixed(2))
-  return { "wall s": rounded(best["wall s"]), "cpu s": rounded(best["cpu s"]), "peak MB": Math.round(best["peak MB"]) }
-}
-
-const has = (command: string): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0
-
-/** Lints a repository and one small file, and prints a table. */
-export const lint = (): Promise<void> => {
-  const made = Fs.mkdtempSync(Path.join(Os.tmpdir(), "auditlog-bench-"))
-  const given = process.env["AUDITLOG_BENCH_REPOSITORY"]
-  const repository = given ?? Path.join(made, "repository")
-  if (given === undefined) writeRepository(repository)
-  const small = Path.join(made, "small.py")
-  Fs.writeFileSync(small, appends["py"] ?? "")
-  const program = process.env["AUDITLOG_BENCH_BIN"] ?? bin
-  const table: Record<string, Measured> = {
-    "auditlog lint, the repository": measure([process.execPath, program, "lint", "--json"], repository),
-    "auditlog lint, one small file": measure([process.execPath, program, "lint", "--json", small], made),
-    "auditlog --version (the start alone)": measure([process.execPath, program, "--version"], made),
-    "grep -rnE, the repository": measure(
-      ["grep", "-rnE", `>>|["']a["']|appendFile|createWriteStream`, "."],
-      repository
-    )
+    const rounds = settings.rounds ?? (settings.quick ? 1 : 3)
+    const astGrep = Path.join(root, "node_modules/.bin/ast-grep")
+    const rows = await interleave([
+      side("auditlog lint, the repository", [process.execPath, bin, "lint", "--json"], repository),
+      side("auditlog lint, one small file", [process.execPath, bin, "lint", "--json", small], settings.directory),
+      side("auditlog --version, the start alone", [process.execPath, bin, "--version"], settings.directory),
+      side(
+        "grep -rnE, the repository",
+        ["grep", "-rnE", `>>|["']a["']|appendFile|createWriteStream`, "."],
+        repository
+      ),
+      ...(Fs.existsSync(astGrep)
+        ? [
+          side(
+            "ast-grep, one pattern of one language",
+            [astGrep, "run", "-p", "open($P, \"a\")", "-l", "python", "."],
+            repository
+          )
+        ]
+        : [])
+    ], rounds)
+    return { rows, rounds, findings: [] }
   }
-  if (has("ast-grep")) {
-    const pattern = ["run", "-p", "open($P, \"a\")", "-l", "python", "."]
-    table["ast-grep, one pattern of one language"] = measure(["ast-grep", ...pattern], repository)
-  }
-  console.table(table)
-  Fs.rmSync(made, { recursive: true })
-  return Promise.resolve()
 }

@@ -1,0 +1,50 @@
+"""One open, one write, one fsync and one close for each record, as careful Python programs append.
+
+    atomic_append_jsonl.py PATH MILLISECONDS START_AT RECORD
+"""
+import json
+import os
+import resource
+import sys
+import time
+
+
+def atomic_append_jsonl(path, record):
+    line = (json.dumps(record) + "\n").encode()
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, line)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+path, seconds, start_at = sys.argv[1], float(sys.argv[2]) / 1e3, float(sys.argv[3]) / 1e3
+record = json.loads(sys.argv[4])
+time.sleep(max(0.0, start_at - time.time()))
+latencies = []
+for part in (0.5, 1):
+    latencies.clear()
+    used = cpu()
+    start = since = time.perf_counter()
+    while since < start + seconds * part:
+        atomic_append_jsonl(path, record)
+        after = time.perf_counter()
+        latencies.append(after - since)
+        since = after
+count = len(latencies)
+latencies.sort()
+with open("/proc/self/status") as status:
+    peak = next(int(line.split()[1]) * 1024 / 1e6 for line in status if line.startswith("VmHWM"))
+print(json.dumps({
+    "rate": count / (since - start),
+    "p50": latencies[count // 2] * 1e3,
+    "p99": latencies[count * 99 // 100] * 1e3,
+    "cpu": (cpu() - used) * 1e6 / count,
+    "peak": peak,
+}))
