@@ -5,15 +5,15 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import {
   type Column,
-  type Measured,
-  measuredBy,
+  freshFile,
+  measurers,
   nodePeer,
   peer,
   root,
   runProgram,
   type Settings,
   type Side,
-  withFile
+  startMeasurer
 } from "./harness.ts"
 import { cc, python } from "./machine.ts"
 import type { Options } from "./peers/ours.ts"
@@ -40,6 +40,8 @@ export interface AppendSides {
   readonly ours: (name: string, options: Without<Options>, where?: {
     readonly from?: string
     readonly node?: ReadonlyArray<string>
+    /** A log that is there already. */
+    readonly path?: string
   }) => Side
   /** A program of `peers/` that takes its options as JSON. */
   readonly node: (name: string, program: string, options: Readonly<Record<string, unknown>>) => Side
@@ -47,54 +49,47 @@ export interface AppendSides {
   readonly limit: (group: number) => Side
   /** None where there is no Python. */
   readonly python: (name: string) => ReadonlyArray<Side>
-  /** The command lines for a path and a time to start, for benches of several processes. */
+  /** The command lines, for several processes on one path. */
   readonly commands: {
     readonly ours: (path: string, options: Without<Options>) => ReadonlyArray<string>
-    readonly limit: (path: string, group: number, startAt: number) => ReadonlyArray<string>
-    readonly python: (path: string, startAt: number) => ReadonlyArray<string>
+    readonly limit: (path: string, group: number) => ReadonlyArray<string>
+    readonly python: (path: string) => ReadonlyArray<string>
   }
 }
 
-/** What the limit is called, after the language it is written in. */
+/** The least that is possible, as it is called in the tables. */
 export const limitName = (group: number): string =>
-  `${cc === undefined ? "Node" : "C"}: one write + fdatasync ${group === 1 ? "a record" : `per ${group}`}`
+  `limit: one write + fdatasync ${group === 1 ? "a record" : `per ${group}`}`
 
 export const make = async (settings: Settings): Promise<AppendSides> => {
   const millis = millisOf(settings)
   const binary = Path.join(settings.directory, "groupCommit")
   if (cc !== undefined && !Fs.existsSync(binary)) await runProgram([cc, "-O2", "-o", binary, peer("groupCommit.c")])
   const line = JSON.stringify(record)
-  const inFile = (command: (path: string) => ReadonlyArray<string>, cwd = root) => (): Promise<Measured> =>
-    withFile(settings, (path) => measuredBy(command(path), { cwd }))
+  const side = (name: string, command: (path: string) => ReadonlyArray<string>, path?: string, cwd = root): Side =>
+    measurers(name, async () => [await startMeasurer(command(path ?? freshFile(settings)), { cwd })])
   const commands: AppendSides["commands"] = {
     ours: (path, options) => nodePeer("ours.ts", { ...options, path, millis }),
-    limit: (path, group, startAt) =>
+    limit: (path, group) =>
       cc === undefined
-        ? nodePeer("rawLoop.ts", { path, group, millis, startAt })
-        : [binary, path, String(group), String(millis), String(startAt), line],
-    python: (path, startAt) => [
-      python ?? "python3",
-      peer("atomic_append_jsonl.py"),
-      path,
-      String(millis),
-      String(startAt),
-      line
-    ]
+        ? nodePeer("rawLoop.ts", { path, group, millis })
+        : [binary, path, String(group), String(millis), line],
+    python: (path) => [python ?? "python3", peer("atomic_append_jsonl.py"), path, String(millis), line]
   }
   return {
-    ours: (name, options, { from = root, node = [] } = {}) => ({
-      name,
-      run: inFile((path) => {
-        const [program = "", ...args] = nodePeer("ours.ts", { ...options, path, millis }, from)
-        return [program, ...node, ...args]
-      }, from)
-    }),
-    node: (name, program, options) => ({
-      name,
-      run: inFile((path) => nodePeer(program, { ...options, path, millis }))
-    }),
-    limit: (group) => ({ name: limitName(group), run: inFile((path) => commands.limit(path, group, 0)) }),
-    python: (name) => python === undefined ? [] : [{ name, run: inFile((path) => commands.python(path, 0)) }],
+    ours: (name, options, { from = root, node = [], path } = {}) =>
+      side(
+        name,
+        (path) => {
+          const [program = "", ...args] = nodePeer("ours.ts", { ...options, path, millis }, from)
+          return [program, ...node, ...args]
+        },
+        path,
+        from
+      ),
+    node: (name, program, options) => side(name, (path) => nodePeer(program, { ...options, path, millis })),
+    limit: (group) => side(limitName(group), (path) => commands.limit(path, group)),
+    python: (name) => python === undefined ? [] : [side(name, commands.python)],
     commands
   }
 }

@@ -4,6 +4,7 @@ import { appendNosync, kill } from "./appendNosync.ts"
 import type { Bench } from "./harness.ts"
 import { lint } from "./lint.ts"
 import { processes } from "./processes.ts"
+import { profiles } from "./profile.ts"
 import { query, read, verify } from "./read.ts"
 import { scale } from "./scale.ts"
 import { startup } from "./startup.ts"
@@ -20,5 +21,6 @@ export const benches: ReadonlyArray<Bench> = [
   verify,
   lint,
   startup,
-  scale
+  scale,
+  profiles
 ]

@@ -6,6 +6,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { type Report, root } from "./harness.ts"
 import { reportTable, targetTable } from "./tables.ts"
+import { outcomes } from "./targets.ts"
 
 const here = import.meta.dirname
 
@@ -61,6 +62,10 @@ export const generate = ({ machine, reports }: Results): string => {
     end
   ].filter((part) => part !== "").join("\n\n")
 }
+
+/** The targets that cannot be computed from the reports. */
+export const missingTargets = (reports: ReadonlyArray<Report>): ReadonlyArray<string> =>
+  outcomes(reports).filter(({ measured }) => measured === undefined).map(({ target }) => target.what)
 
 /** The generated part as it stands in the document. */
 export const generated = (): string => {

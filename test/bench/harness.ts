@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Readline from "node:readline"
 import { fileURLToPath } from "node:url"
 
 export const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -27,6 +28,8 @@ export type Measured = Readonly<Record<string, number>>
 export interface Side {
   readonly name: string
   readonly run: () => Promise<Measured>
+  /** Ends what the side keeps from round to round. */
+  readonly close?: () => Promise<void>
   /** Rounds of a side that takes long, at most. */
   readonly roundsMax?: number
 }
@@ -96,6 +99,7 @@ export const interleave = async (sides: ReadonlyArray<Side>, rounds: number): Pr
     }
   }
   progress("")
+  await Promise.all(sides.map((side) => side.close?.() ?? Promise.resolve()))
   return sides.map(({ name }) => {
     const runs = taken.get(name) ?? []
     const keys = Object.keys(runs[0] ?? {})
@@ -113,13 +117,26 @@ export const peakMegabytes = (pid: number | "self"): number => {
   }
 }
 
+/** CPU seconds of a process so far, with all its threads, in the steps of 10 ms in which the kernel counts them. */
+const cpuSeconds = (pid: number): number => {
+  try {
+    // the second field, a name in parentheses, may hold anything
+    const fields = Fs.readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "").split(" ")
+    return (Number(fields[11]) + Number(fields[12])) / 100
+  } catch {
+    return Number.NaN
+  }
+}
+
 export interface Ended {
   readonly stdout: string
   readonly millis: number
+  /** Peak memory in MB and CPU seconds, as they were at most {@link pollMillis} before the end; 0 without `poll`. */
   readonly peak: number
+  readonly cpu: number
 }
 
-/** How often the memory of a program that does not tell it is looked at. */
+/** How often a program that does not tell its memory and CPU time is looked at. */
 const pollMillis = 10
 
 /** Runs a program to its end, and fails if it exits with another code than 0, or than those given. */
@@ -143,9 +160,11 @@ export const runProgram = (
     let stdout = ""
     let stderr = ""
     let peak = 0
+    let cpu = 0
     const look = () => {
-      const now = peakMegabytes(child.pid ?? 0)
-      if (now > peak) peak = now
+      const pid = child.pid ?? 0
+      peak = Math.max(peak, peakMegabytes(pid) || 0)
+      cpu = Math.max(cpu, cpuSeconds(pid) || 0)
     }
     const timer = options.poll === true ? setInterval(look, pollMillis) : undefined
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -161,18 +180,77 @@ export const runProgram = (
     child.on("close", (code, signal) => {
       const millis = performance.now() - start
       clearInterval(timer)
-      if ((options.exits ?? [0]).includes(code ?? -1)) resolve({ stdout, millis, peak })
+      if ((options.exits ?? [0]).includes(code ?? -1)) resolve({ stdout, millis, peak, cpu })
       else reject(new Error(`${command.join(" ")}: ${signal ?? `exit ${code}`}\n${stderr}`))
     })
   })
 
 /** Runs a program of `peers/` that prints what it measured as its last line of JSON. */
-export const measuredBy = async (
-  command: ReadonlyArray<string>,
-  options: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {}
-): Promise<Measured> => {
-  const { stdout } = await runProgram(command, options)
+export const measuredBy = async (command: ReadonlyArray<string>): Promise<Measured> => {
+  const { stdout } = await runProgram(command)
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Measured
+}
+
+/** A program of `peers/` that measures once for each line of its input. */
+export interface Measurer {
+  readonly measure: () => Promise<Measured>
+  readonly close: () => Promise<void>
+}
+
+/**
+ * Starts a program of `peers/`, waits until it has warmed up and says `ready`, and lets it measure as often as asked. It
+ * lives from round to round: code is compiled once, as in a program that runs for days.
+ */
+export const startMeasurer = async (
+  command: ReadonlyArray<string>,
+  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {}
+): Promise<Measurer> => {
+  const [program = "", ...args] = command
+  const child = spawn(program, args, {
+    cwd: options.cwd ?? root,
+    env: { ...process.env, ...options.env },
+    stdio: ["pipe", "pipe", "inherit"]
+  })
+  const ended = new Promise<void>((resolve) => {
+    child.once("close", () => resolve())
+  })
+  const lines = Readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const line = async (): Promise<string> => {
+    const { done, value } = await lines.next()
+    if (done === true) throw new Error(`${command.join(" ")} ended`)
+    return value
+  }
+  const ready = await line()
+  if (ready !== "ready") throw new Error(`${command.join(" ")} said ${ready}`)
+  return {
+    measure: async () => {
+      child.stdin.write("\n")
+      return JSON.parse(await line()) as Measured
+    },
+    close: () => {
+      child.stdin.end()
+      return ended
+    }
+  }
+}
+
+/** A side whose programs are started before its first round, and measure at the same time. */
+export const measurers = (
+  name: string,
+  start: () => Promise<ReadonlyArray<Measurer>>,
+  join: (all: ReadonlyArray<Measured>) => Measured = ([first = {}]) => first
+): Side => {
+  let started: Promise<ReadonlyArray<Measurer>> | undefined
+  return {
+    name,
+    run: async () => {
+      started ??= start()
+      return join(await Promise.all((await started).map(({ measure }) => measure())))
+    },
+    close: async () => {
+      await Promise.all((await started ?? []).map(({ close }) => close()))
+    }
+  }
 }
 
 /** A file of `peers/`. */
@@ -198,13 +276,19 @@ export const nodePeer = (name: string, options: unknown, from = root): ReadonlyA
 
 let files = 0
 
-/** Runs with a path in the directory that no other run has, and removes what is there afterwards. */
-export const withFile = async <A>({ directory }: Settings, use: (path: string) => Promise<A>): Promise<A> => {
+/** A path in the directory that nothing else has. */
+export const freshFile = ({ directory }: Settings): string => {
   const own = Path.join(directory, `run-${files++}`)
   Fs.mkdirSync(own)
+  return Path.join(own, "audit.jsonl")
+}
+
+/** Runs with such a path, and removes what is there afterwards. */
+export const withFile = async <A>(settings: Settings, use: (path: string) => Promise<A>): Promise<A> => {
+  const path = freshFile(settings)
   try {
-    return await use(Path.join(own, "audit.jsonl"))
+    return await use(path)
   } finally {
-    Fs.rmSync(own, { recursive: true, force: true })
+    Fs.rmSync(Path.dirname(path), { recursive: true, force: true })
   }
 }

@@ -3,11 +3,8 @@
  */
 import * as Fs from "node:fs"
 import * as AppendSides from "./appendSides.ts"
-import { type Bench, interleave, type Measured, measuredBy, type Side, withFile } from "./harness.ts"
+import { type Bench, freshFile, interleave, measurers, type Side, startMeasurer } from "./harness.ts"
 import { python } from "./machine.ts"
-
-/** By then every process has started and loaded its modules. */
-const startMillis = 2500
 
 export const processes: Bench = {
   name: "processes",
@@ -22,40 +19,30 @@ export const processes: Bench = {
   run: async (settings) => {
     const { commands } = await AppendSides.make(settings)
     const rounds = AppendSides.roundsOf(settings, 3)
-    const together = (
-      name: string,
-      count: number,
-      command: (path: string, startAt: number) => ReadonlyArray<string>
-    ): Side => ({
-      name: `${name}, ${count} ${count === 1 ? "process" : "processes"}`,
-      run: () =>
-        withFile(settings, async (path) => {
-          const startAt = Date.now() + startMillis
-          const all = await Promise.all(
-            Array.from({ length: count }, () => measuredBy(command(path, startAt)))
-          )
+    const together = (name: string, count: number, command: (path: string) => ReadonlyArray<string>): Side => {
+      const path = freshFile(settings)
+      return measurers(
+        `${name}, ${count} ${count === 1 ? "process" : "processes"}`,
+        () => Promise.all(Array.from({ length: count }, () => startMeasurer(command(path)))),
+        (all) => {
           const sum = (key: string) => all.reduce((total, measured) => total + (measured[key] ?? Number.NaN), 0)
           const worst = (key: string) => Math.max(...all.map((measured) => measured[key] ?? Number.NaN))
-          const measured: Measured = {
+          return {
             rate: sum("rate"),
             p50: sum("p50") / count,
             p99: worst("p99"),
             cpu: sum("cpu") / count,
             whole: wholeLines(path) * 100
           }
-          return measured
-        })
-    })
+        }
+      )
+    }
     const counts = [1, 2, 4]
     const rows = await interleave([
-      ...counts.map((count) =>
-        together("auditlog, 16 fibers", count, (path, startAt) => commands.ours(path, { fibers: 16, startAt }))
-      ),
-      ...counts.map((count) =>
-        together(AppendSides.limitName(1), count, (path, startAt) => commands.limit(path, 1, startAt))
-      ),
+      ...counts.map((count) => together("auditlog, 16 fibers", count, (path) => commands.ours(path, { fibers: 16 }))),
+      ...counts.map((count) => together(AppendSides.limitName(1), count, (path) => commands.limit(path, 1))),
       ...(python === undefined ? [] : counts).map((count) =>
-        together("Python atomic_append_jsonl", count, (path, startAt) => commands.python(path, startAt))
+        together("Python atomic_append_jsonl", count, commands.python)
       )
     ], rounds)
     return { rows, rounds, findings: [] }

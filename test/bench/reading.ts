@@ -19,6 +19,7 @@ import { jq, python } from "./machine.ts"
 export const readColumns: ReadonlyArray<Column> = [
   { key: "speed", label: "MB/s", digits: 0 },
   { key: "seconds", label: "seconds", digits: 2 },
+  { key: "cpu", label: "CPU s, with the start", digits: 2 },
   { key: "peak", label: "peak MB", digits: 0 },
   { key: "seen", label: "records", digits: 0 }
 ]
@@ -34,18 +35,24 @@ export interface Log {
 export interface Logs {
   readonly whole: Log
   readonly part: Log
+  /** As long as the part, and each line has a writer of its own: what a verification has to keep in memory grows. */
+  readonly writers: Log
 }
 
-/** The log and its first part, written once in a run. */
+/** The logs, written once in a run. */
 export const logs = ({ directory, megabytes }: Settings): Logs => {
-  const make = (name: string, bytes: number): Log => {
+  const make = (name: string, bytes: number, writers: "one" | "many" = "one"): Log => {
     const path = Path.join(directory, name, "audit.jsonl")
     if (Fs.existsSync(path)) return { path, bytes: Fs.statSync(path).size }
     progress(`writing a log of ${Math.round(bytes / 1e6)} MB`)
     Fs.mkdirSync(Path.dirname(path))
-    return { path, bytes: writeLog(path, { bytes }) }
+    return { path, bytes: writeLog(path, { bytes, writers }) }
   }
-  return { whole: make("log", megabytes * 1e6), part: make("part", megabytes * 1e6 * slowPart) }
+  return {
+    whole: make("log", megabytes * 1e6),
+    part: make("part", megabytes * 1e6 * slowPart),
+    writers: make("writers", megabytes * 1e6 * slowPart, "many")
+  }
 }
 
 /**
@@ -58,10 +65,14 @@ export const reads = (
   command: (path: string) => ReadonlyArray<string>,
   seen: (stdout: string) => Measured = (stdout) => JSON.parse(stdout) as Measured
 ): Side => ({
-  name: log.path.includes("/part/") ? `${name} (first tenth)` : name,
+  name: log.path.includes("/part/")
+    ? `${name} (first tenth)`
+    : log.path.includes("/writers/")
+    ? `${name} (a tenth, a writer for each line)`
+    : name,
   run: async () => {
-    const { millis, peak, stdout } = await runProgram(command(log.path), { poll: true })
-    const measured = { seconds: millis / 1000, peak, ...seen(stdout) }
+    const { cpu, millis, peak, stdout } = await runProgram(command(log.path), { poll: true })
+    const measured = { seconds: millis / 1000, cpu, peak, ...seen(stdout) }
     return { speed: log.bytes / 1e6 / measured.seconds, ...measured }
   }
 })

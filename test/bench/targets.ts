@@ -12,8 +12,6 @@ interface Target {
   readonly atLeast?: number
   readonly atMost?: number
   readonly unit: "×" | "ms" | "MB" | "%" | "records"
-  /** The bench whose notes explain a miss. */
-  readonly bench: string
   readonly measured: (value: Value) => number | undefined
 }
 
@@ -31,7 +29,6 @@ const times = (
   what,
   atLeast,
   unit: "×",
-  bench,
   measured: (value) => ratio(value(bench, ours, column), value(bench, theirs, column))
 })
 
@@ -44,7 +41,6 @@ const larger = (sync: string): Target => ({
   what: `CPU of an append to a log of 10 M records${sync}, beside one of 1 k`,
   atMost: 1.1,
   unit: "×",
-  bench: "scale",
   measured: (value) =>
     ratio(
       value("scale", `10 M records in the file, 64 fibers${sync}`, "cpu"),
@@ -72,14 +68,12 @@ const targets: ReadonlyArray<Target> = [
     what: "acknowledged records lost at SIGKILL, not synced",
     atMost: 0,
     unit: "records",
-    bench: "kill",
     measured: (value) => value("kill", "auditlog, 64 fibers", "lost")
   },
   {
     what: "part of read-back and chain in the durable throughput at 64",
     atMost: 25,
     unit: "%",
-    bench: "append",
     measured: (value) => {
       const kept = ratio(
         value("append", "auditlog, 64 fibers", "rate"),
@@ -92,7 +86,6 @@ const targets: ReadonlyArray<Target> = [
     what: "delay of the event loop, p99, 1024 fibers at full speed",
     atMost: 3,
     unit: "ms",
-    bench: "append",
     measured: (value) => value("append", "auditlog, 1024 fibers", "loop")
   },
   times("verify", "speed", "auditlog, Verifier.verify", "Node, split and hash", "verify, beside split and hash", 0.7),
@@ -108,8 +101,11 @@ const targets: ReadonlyArray<Target> = [
     what: "peak memory of verify",
     atMost: 150,
     unit: "MB",
-    bench: "verify",
-    measured: (value) => value("verify", "auditlog, Verifier.verify", "peak")
+    measured: (value) => {
+      const alone = value("verify", "auditlog, Verifier.verify", "peak")
+      const inThreads = value("verify", "auditlog, Verifier.verify with 2 workers", "peak")
+      return alone === undefined ? undefined : Math.max(alone, inThreads ?? 0)
+    }
   },
   times(
     "read",
@@ -132,7 +128,6 @@ const targets: ReadonlyArray<Target> = [
     what: "`auditlog append` from a shell, beside `node -e 0` (60 ms where that takes 28)",
     atMost: 60 / 28,
     unit: "×",
-    bench: "startup",
     measured: (value) => ratio(value("startup", "auditlog append", "millis"), value("startup", "node -e 0", "millis"))
   },
   larger(""),
@@ -145,19 +140,17 @@ export interface Outcome {
   readonly isMet: boolean
 }
 
-/** Compares the targets of the benches that were run with what they gave. */
+/** Compares the targets with what was measured, where it was. */
 export const outcomes = (reports: ReadonlyArray<Report>): ReadonlyArray<Outcome> => {
   const value: Value = (bench, row, column) =>
     reports.find((report) => report.bench === bench)?.rows.find(({ name }) => name === row)?.values[column]?.median
-  return targets
-    .filter(({ bench }) => reports.some((report) => report.bench === bench))
-    .map((target) => {
-      const measured = target.measured(value)
-      return {
-        target,
-        measured,
-        isMet: measured !== undefined && measured >= (target.atLeast ?? -Infinity) &&
-          measured <= (target.atMost ?? Infinity)
-      }
-    })
+  return targets.map((target) => {
+    const measured = target.measured(value)
+    return {
+      target,
+      measured,
+      isMet: measured !== undefined && measured >= (target.atLeast ?? -Infinity) &&
+        measured <= (target.atMost ?? Infinity)
+    }
+  })
 }

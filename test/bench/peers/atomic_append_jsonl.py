@@ -1,6 +1,8 @@
 """One open, one write, one fsync and one close for each record, as careful Python programs append.
 
-    atomic_append_jsonl.py PATH MILLISECONDS START_AT RECORD
+    atomic_append_jsonl.py PATH MILLISECONDS RECORD
+
+Says `ready` after a warm-up, and prints what it measured for each line of its input.
 """
 import json
 import os
@@ -24,27 +26,33 @@ def cpu():
     return used.ru_utime + used.ru_stime
 
 
-path, seconds, start_at = sys.argv[1], float(sys.argv[2]) / 1e3, float(sys.argv[3]) / 1e3
-record = json.loads(sys.argv[4])
-time.sleep(max(0.0, start_at - time.time()))
-latencies = []
-for part in (0.5, 1):
-    latencies.clear()
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 / 1e6 for line in status if line.startswith("VmHWM"))
+
+
+def measure(path, record, seconds):
+    latencies = []
     used = cpu()
     start = since = time.perf_counter()
-    while since < start + seconds * part:
+    while since < start + seconds:
         atomic_append_jsonl(path, record)
         after = time.perf_counter()
         latencies.append(after - since)
         since = after
-count = len(latencies)
-latencies.sort()
-with open("/proc/self/status") as status:
-    peak = next(int(line.split()[1]) * 1024 / 1e6 for line in status if line.startswith("VmHWM"))
-print(json.dumps({
-    "rate": count / (since - start),
-    "p50": latencies[count // 2] * 1e3,
-    "p99": latencies[count * 99 // 100] * 1e3,
-    "cpu": (cpu() - used) * 1e6 / count,
-    "peak": peak,
-}))
+    count = len(latencies)
+    latencies.sort()
+    return {
+        "rate": count / (since - start),
+        "p50": latencies[count // 2] * 1e3,
+        "p99": latencies[count * 99 // 100] * 1e3,
+        "cpu": (cpu() - used) * 1e6 / count,
+        "peak": peak(),
+    }
+
+
+path, seconds, record = sys.argv[1], float(sys.argv[2]) / 1e3, json.loads(sys.argv[3])
+measure(path, record, seconds * 2)
+print("ready", flush=True)
+for _ in sys.stdin:
+    print(json.dumps(measure(path, record, seconds)), flush=True)

@@ -1,9 +1,9 @@
 /*
  * The limit: one write and one fdatasync for each group of records, and nothing else.
  *
- *   groupCommit PATH GROUP MILLISECONDS START_AT LINE
+ *   groupCommit PATH GROUP MILLISECONDS LINE
  *
- * Prints what the programs beside it print.
+ * Says `ready` after a warm-up, and prints what it measured for each line of its input.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,23 +31,24 @@ static int ascending(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6) return 2;
+  if (argc != 5) return 2;
   long group = atol(argv[2]);
-  double millis = atof(argv[3]), start_at = atof(argv[4]);
-  size_t length = strlen(argv[5]) + 1;
+  double millis = atof(argv[3]);
+  size_t length = strlen(argv[4]) + 1;
   char *bytes = malloc(group * length);
   double *latencies = malloc(sizeof(double) * 1000000);
   for (long i = 0; i < group; i++) {
-    memcpy(bytes + i * length, argv[5], length - 1);
+    memcpy(bytes + i * length, argv[4], length - 1);
     bytes[(i + 1) * length - 1] = '\n';
   }
   int fd = open(argv[1], O_WRONLY | O_APPEND | O_CREAT, 0600);
   if (fd < 0) return perror("open"), 1;
-  while (now(CLOCK_REALTIME) < start_at) usleep(100);
-  for (int warm = 1; warm >= 0; warm--) {
+  char go[16];
+  int warm = 1;
+  do {
     long count = 0;
     double used = cpu(), start = now(CLOCK_MONOTONIC), since = start;
-    double end = start + (warm ? millis / 2 : millis);
+    double end = start + (warm ? millis * 2 : millis);
     while (since < end && count < 1000000) {
       if (write(fd, bytes, group * length) != (ssize_t)(group * length)) return perror("write"), 1;
       if (fdatasync(fd) != 0) return perror("fdatasync"), 1;
@@ -55,11 +56,17 @@ int main(int argc, char **argv) {
       latencies[count++] = after - since;
       since = after;
     }
-    if (warm) continue;
+    if (warm) {
+      warm = 0;
+      puts("ready");
+      fflush(stdout);
+      continue;
+    }
     qsort(latencies, count, sizeof(double), ascending);
     printf(
       "{\"rate\":%f,\"p50\":%f,\"p99\":%f,\"cpu\":%f}\n", count * group / (since - start) * 1000, latencies[count / 2],
       latencies[count * 99 / 100], (cpu() - used) / (count * group));
-  }
+    fflush(stdout);
+  } while (fgets(go, sizeof go, stdin));
   return 0;
 }

@@ -1,15 +1,14 @@
 /**
- * What the Node programs here share: run callers for a while, and print one line of JSON about it.
+ * What the Node programs here share: run callers for a while, and print a line of JSON about it.
  *
  * CPU time is that of the whole process, with the thread pool. The delay of the event loop is how much later than asked
  * a timer of 1 ms fires; `monitorEventLoopDelay` mixes its own tick into what it says. libuv counts timers in whole
  * milliseconds, so up to 1 ms of it is there in an idle process too.
  */
 import * as Fs from "node:fs"
+import { Session } from "node:inspector/promises"
+import * as Readline from "node:readline"
 import { peakMegabytes } from "../harness.ts"
-
-/** How long callers append before anything is counted, at most: code gets compiled in that time. */
-const warmMillisMax = 500
 
 /** Latencies that are kept, of those measured; more would measure the memory they take. */
 const latenciesMax = 1 << 20
@@ -54,30 +53,47 @@ const probe = (): { readonly stop: () => number } => {
   }
 }
 
+/** The file for a CPU profile of what is measured; the figures are worth less then. */
+export const profileVariable = "AUDITLOG_BENCH_PROFILE"
+
+/** Runs what is measured, and profiles it if it is asked for. */
+export const measured = async <A>(run: () => Promise<A>): Promise<A> => {
+  const file = process.env[profileVariable]
+  if (file === undefined) return run()
+  const session = new Session()
+  session.connect()
+  await session.post("Profiler.enable")
+  await session.post("Profiler.start")
+  const result = await run()
+  const { profile } = await session.post("Profiler.stop")
+  Fs.writeFileSync(file, JSON.stringify(profile))
+  return result
+}
+
 /**
- * Runs `work` until its clock is over, first to warm up and then to measure, and prints the figures. The time ends when
- * `work` does, which is when everything is in the file.
+ * Warms up with twice the time that is measured, says `ready`, and then measures once for each line of its input: runs
+ * `work` until its clock is over. The time ends when `work` does, which is when everything is in the file.
  */
-export const measure = async (
-  millis: number,
-  work: (clock: Clock) => Promise<void>
-): Promise<void> => {
-  await work(new Clock(Math.min(millis, warmMillisMax)))
-  const loop = probe()
-  const cpu = process.cpuUsage()
-  const start = performance.now()
-  const clock = new Clock(millis)
-  await work(clock)
-  const seconds = (performance.now() - start) / 1000
-  const { system, user } = process.cpuUsage(cpu)
-  console.log(JSON.stringify({
-    rate: clock.count / seconds,
-    p50: clock.percentile(0.5),
-    p99: clock.percentile(0.99),
-    cpu: (system + user) / clock.count,
-    loop: loop.stop(),
-    peak: peakMegabytes("self")
-  }))
+export const measure = async (millis: number, work: (clock: Clock) => Promise<void>): Promise<void> => {
+  await work(new Clock(millis * 2))
+  console.log("ready")
+  for await (const _ of Readline.createInterface({ input: process.stdin })) {
+    const loop = probe()
+    const cpu = process.cpuUsage()
+    const start = performance.now()
+    const clock = new Clock(millis)
+    await measured(() => work(clock))
+    const seconds = (performance.now() - start) / 1000
+    const { system, user } = process.cpuUsage(cpu)
+    console.log(JSON.stringify({
+      rate: clock.count / seconds,
+      p50: clock.percentile(0.5),
+      p99: clock.percentile(0.99),
+      cpu: (system + user) / clock.count,
+      loop: loop.stop(),
+      peak: peakMegabytes("self")
+    }))
+  }
 }
 
 /** So many callers, each of which appends again when its append is answered. */
@@ -96,12 +112,6 @@ export const callers = async (
   }
   await Promise.all(Array.from({ length: count }, caller))
 }
-
-/** Waits for a moment, in milliseconds since 1970, at which several processes begin together. */
-export const until = (startAt: number | undefined): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, Math.max(0, (startAt ?? 0) - Date.now()))
-  })
 
 /**
  * The number of records that callers have been told are taken. It stands in a file at every moment, and survives a

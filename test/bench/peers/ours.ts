@@ -8,7 +8,7 @@ import * as FileAppender from "../../../src/FileAppender.ts"
 import * as SizePolicy from "../../../src/SizePolicy.ts"
 import { numbered, recordBytes, recordOf } from "../record.ts"
 import { Audit } from "../schema.ts"
-import { Acknowledged, type Clock, measure, until } from "./measure.ts"
+import { Acknowledged, type Clock, measure } from "./measure.ts"
 
 export interface Options {
   readonly path: string
@@ -21,14 +21,12 @@ export interface Options {
   /** Records of a `transaction`, appended one by one. */
   readonly transaction?: number
   readonly recordBytes?: number
-  /** When to begin, in milliseconds since 1970: several processes begin together. */
-  readonly startAt?: number
   /** Numbers the records and goes on for ever; where the number of acknowledged ones stands. */
   readonly acknowledge?: string
 }
 
 const options = JSON.parse(process.argv[2] ?? "") as Options
-const { acknowledge, batch, fibers, millis, path, startAt, sync = "always", transaction } = options
+const { acknowledge, batch, fibers, millis, path, sync = "always", transaction } = options
 const record = recordOf(options.recordBytes ?? recordBytes)
 
 const program = Effect.gen(function*() {
@@ -57,7 +55,6 @@ const program = Effect.gen(function*() {
   const context = yield* Effect.context()
   yield* Effect.promise(async () => {
     await Effect.runPromiseWith(context)(audit.append(record))
-    await until(startAt)
     await measure(millis, (clock) =>
       Effect.runPromiseWith(context)(
         Effect.forEach(Array.from({ length: fibers }), () => caller(clock), { concurrency: "unbounded", discard: true })

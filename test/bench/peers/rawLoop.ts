@@ -3,18 +3,16 @@
  */
 import * as Fs from "node:fs"
 import { record } from "../record.ts"
-import { measure, until } from "./measure.ts"
+import { measure } from "./measure.ts"
 
-const { group, millis, path, startAt } = JSON.parse(process.argv[2] ?? "") as {
+const { group, millis, path } = JSON.parse(process.argv[2] ?? "") as {
   readonly path: string
   readonly group: number
   readonly millis: number
-  readonly startAt?: number
 }
 
 const fd = Fs.openSync(path, "a", 0o600)
 const bytes = Buffer.from(`${JSON.stringify(record)}\n`.repeat(group))
-await until(startAt)
 await measure(millis, (clock) => {
   while (performance.now() < clock.end) {
     const since = performance.now()

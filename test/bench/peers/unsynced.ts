@@ -35,6 +35,9 @@ interface Target {
   readonly close: () => Promise<unknown>
 }
 
+/** The next turn of the event loop. */
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
 const targets: { readonly [_ in Exclude<Kind, "Logger.toFile">]: () => Target } = {
   pino: () => {
     const destination = pino.destination({ dest: path, minLength: 4096, sync: false })
@@ -55,10 +58,12 @@ const targets: { readonly [_ in Exclude<Kind, "Logger.toFile">]: () => Target } 
       append: (record) => {
         logger.info(record)
       },
-      close: () => {
+      close: async () => {
+        // `end` alone, while a record waits, is a write after the end
+        while (logger.writableLength + logger.readableLength + file.writableLength > 0) await turn()
         const finished = once(file, "finish")
         logger.end()
-        return finished
+        await finished
       }
     }
   },
@@ -97,7 +102,7 @@ const run = async (target: Target, clock: Clock): Promise<void> => {
       acknowledged?.add()
     }
     clock.count += burst
-    await new Promise((resolve) => setImmediate(resolve))
+    await turn()
   }
   await target.close()
 }
@@ -114,7 +119,7 @@ const runEffect = async (clock: Clock): Promise<void> => {
         acknowledged?.add()
       }
       clock.count += burst
-      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* Effect.promise(turn)
     }
   })
   await Effect.runPromiseWith(context)(bursts)
