@@ -239,6 +239,31 @@ export class Unavailable extends Schema.TaggedError<Unavailable>("effect-auditlo
 }
 
 /**
+ * The record is in the local log, as durable as its sync policy asks, and was not acknowledged in time by the
+ * destinations that were asked for. It is shipped as soon as they take it: do not append it again.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class NotReplicated extends Schema.TaggedError<NotReplicated>("effect-auditlog/AuditError/NotReplicated")(
+  "NotReplicated",
+  {
+    path: Schema.String,
+    destinations: Schema.Array(Schema.String),
+    problem: Schema.String
+  }
+) {
+  override get message(): string {
+    return `the record is in ${this.path}, but not acknowledged by ${this.destinations.join(", ")}: ${this.problem}. ` +
+      `It is shipped when that is possible again; do not append it a second time`
+  }
+  /** Whether the record may be in the log: it is in the local one. */
+  readonly committed: Committed = "unknown"
+  /** Whether the same append can succeed when it is tried again: it would be in the log twice. */
+  readonly isRetryable: boolean = false
+}
+
+/**
  * The layer of this log has been closed, or is closing.
  *
  * @category reasons
@@ -272,6 +297,7 @@ export const AuditErrorReason = Schema.Union([
   DurabilityUnknown,
   UnsafeTarget,
   Unavailable,
+  NotReplicated,
   Closed
 ])
 

@@ -74,12 +74,13 @@ export interface Stamp extends Schema.Schema.Type<typeof Stamp> {}
  *
  * `"synced"`: flushed to the device. `"deferred"`: in the file, the flush follows within the interval of the sync
  * policy. `"unsynced"`: in the file, no flush was asked for; it survives the death of the process, not of the machine.
- * `"memory"`: held by a memory appender. `"pipe"`: handed to the reader of a FIFO.
+ * `"memory"`: held by a memory appender. `"pipe"`: handed to the reader of a FIFO. `"replicated"`: flushed to the device,
+ * and acknowledged by every required destination of the log's shipper.
  *
  * @category models
  * @since 0.1.0
  */
-export type Durability = "synced" | "deferred" | "unsynced" | "memory" | "pipe"
+export type Durability = "synced" | "deferred" | "unsynced" | "memory" | "pipe" | "replicated"
 
 /**
  * The receipt of a record that is in the log.

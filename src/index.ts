@@ -42,3 +42,7 @@ export * as Repair from "./Repair.ts"
 export * as VerifyReport from "./VerifyReport.ts"
 /** @since 0.1.0 */
 export * as Verifier from "./Verifier.ts"
+/** @since 0.1.0 */
+export * as Destination from "./Destination.ts"
+/** @since 0.1.0 */
+export * as Shipper from "./Shipper.ts"

@@ -50,7 +50,13 @@ interface Candidate {
 }
 
 /** The sealed segments that the limits say should go, oldest first. */
-const due = (port: FilePort, live: string, limits: Limits, nowMillis: number): ReadonlyArray<Candidate> => {
+const due = (
+  port: FilePort,
+  live: string,
+  limits: Limits,
+  nowMillis: number,
+  mayRemove: (path: string) => boolean
+): ReadonlyArray<Candidate> => {
   const segments = Segment.pick(live, port.list(dirname(live)))
   const sized = segments.map((segment) => ({ ...segment, bytes: port.lstat(segment.path)?.size ?? 0 }))
   let total = sized.reduce((sum, { bytes }) => sum + bytes, 0)
@@ -59,6 +65,8 @@ const due = (port: FilePort, live: string, limits: Limits, nowMillis: number): R
     if (kind !== "sealed") continue
     const sealedMillis = Segment.sealedMillis(live, path)
     if (total <= limits.bytes && nowMillis - sealedMillis <= limits.ageMillis) continue
+    // the ones after it stay too, so that what is left has no hole
+    if (!mayRemove(path)) break
     total -= bytes
     candidates.push({ path, bytes, sealedMillis })
   }
@@ -131,12 +139,14 @@ export const apply = <E>(options: {
   readonly live: string
   readonly limits: Limits
   readonly nowMillis: () => number
+  /** Whether nobody needs a segment any more; by default nobody does. */
+  readonly mayRemove?: (path: string) => boolean
   readonly append: (record: SegmentRemoved) => Effect.Effect<unknown, E>
   readonly warned: (problem: string) => void
 }): Effect.Effect<void, E> => {
-  const { append, limits, live, nowMillis, port, warned } = options
+  const { append, limits, live, mayRemove = () => true, nowMillis, port, warned } = options
   return Effect.gen(function*() {
-    for (const candidate of due(port, live, limits, nowMillis())) {
+    for (const candidate of due(port, live, limits, nowMillis(), mayRemove)) {
       // another process may have been faster
       if (port.lstat(candidate.path) === undefined) continue
       yield* append(yield* summarize(port, candidate))

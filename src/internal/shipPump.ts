@@ -1,0 +1,326 @@
+/**
+ * Ships one log to one destination, for ever: reads a run, flushes it, hands it over, and asks the destination where it
+ * stands whenever an answer is missing. What the destination says is the truth; nothing is remembered here.
+ */
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Metric from "effect/Metric"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import {
+  type Chunk,
+  type Destination,
+  DestinationUnavailable,
+  type Head,
+  type Source,
+  tooLarge
+} from "../Destination.ts"
+import { errorCode, type FilePort } from "./filePort.ts"
+import * as Metrics from "./shipMetrics.ts"
+import { type Run, SourceReader } from "./sourceReader.ts"
+import * as SourceSegments from "./sourceSegments.ts"
+
+export interface Settings {
+  readonly live: string
+  readonly port: FilePort
+  readonly chunkBytes: number
+  readonly lingerMillis: number
+  readonly pollMillis: number
+  readonly attemptMillis: number
+  readonly retryMillisMax: number
+  readonly unshippedBytesMax: number
+  readonly clock: Clock.Clock
+}
+
+/** Shipping to this destination is over until somebody has changed something. */
+export class Stopped extends Data.TaggedError("Stopped")<{ readonly problem: string }> {}
+
+export type State = "starting" | "idle" | "shipping" | "retrying" | "stopped"
+
+interface Waiter {
+  /** The look after which it asked. */
+  readonly after: number
+  readonly resume: (effect: Effect.Effect<void, Stopped>) => void
+}
+
+const retryMillisMin = 100
+
+/** How long the rest of a transaction is waited for: writes take microseconds, unless their process was stopped. */
+const holdMillis = 1000
+
+/** How often the unshipped bytes are counted, which lists the directory. */
+const countMillis = 250
+
+export class Pump {
+  readonly destination: Destination
+  readonly required: boolean
+  state: State = "starting"
+  problem = ""
+  /** What the destination has acknowledged; `undefined` as long as it has not been asked. */
+  head: Head | undefined
+  lagBytes = 0
+  /** When the oldest record was appended that is not there; `undefined` if there is none. */
+  oldestMillis: number | undefined
+  /** Open as long as less than the maximum is unshipped, or shipping is over. */
+  readonly room: Latch.Latch
+  /** An append has asked for an acknowledgement in vain and gone on; others do not wait until this one has caught up. */
+  isDegraded = false
+  private readonly settings: Settings
+  private readonly changed: Latch.Latch
+  private readonly reader: SourceReader
+  private readonly waiters: Array<Waiter> = []
+  private countedMillis = Number.NEGATIVE_INFINITY
+  private failures = 0
+  private isAlarmed = false
+
+  constructor(destination: Destination, required: boolean, settings: Settings) {
+    this.destination = destination
+    this.required = required
+    this.settings = settings
+    this.changed = Latch.makeUnsafe(false)
+    this.room = Latch.makeUnsafe(true)
+    this.reader = new SourceReader({
+      port: settings.port,
+      live: settings.live,
+      chunkBytes: settings.chunkBytes,
+      holdMillis,
+      nowMillis: () => settings.clock.currentTimeMillisUnsafe()
+    })
+  }
+
+  /** Says that something may have been appended. */
+  wake(): void {
+    this.changed.openUnsafe()
+  }
+
+  /** Succeeds when the destination has everything that is in the log now. */
+  readonly caughtUp: Effect.Effect<void, Stopped> = Effect.callback((resume) => {
+    if (this.state === "stopped") return resume(Effect.fail(new Stopped({ problem: this.problem })))
+    const waiter: Waiter = { after: this.reader.looks, resume }
+    this.waiters.push(waiter)
+    this.wake()
+    return Effect.sync(() => {
+      const at = this.waiters.indexOf(waiter)
+      if (at >= 0) this.waiters.splice(at, 1)
+    })
+  })
+
+  /** Ends when shipping has stopped; fails when the log is not what was shipped. */
+  run(source: Source): Effect.Effect<void, SourceSegments.Diverged> {
+    return this.ship(source).pipe(
+      Effect.catchTag("Stopped", (stopped) => this.stop(stopped.problem)),
+      Effect.ensuring(Effect.sync(() => this.reader.close()))
+    )
+  }
+
+  private readonly ship = Effect.fnUntraced(function*(this: Pump, source: Source) {
+    const { destination } = this
+    let pending: Chunk | undefined
+    for (;;) {
+      const asked = yield* Effect.result(this.attempt(destination.head(source)))
+      if (Result.isFailure(asked)) {
+        yield* this.failed(asked.failure)
+        continue
+      }
+      const head = asked.success
+      if (pending !== undefined && head?.offset === pending.to && head.resume === pending.resume) {
+        // it was taken, and the answer was lost
+        yield* this.acknowledged(pending)
+        pending = undefined
+      } else if (pending === undefined || head?.resume !== this.head?.resume || (head?.offset ?? 0) !== pending.from) {
+        pending = undefined
+        this.head = head
+        yield* this.reading(() => this.reader.seek(head?.resume))
+      }
+      for (;;) {
+        pending ??= yield* this.nextChunk(source)
+        this.state = "shipping"
+        const given = yield* Effect.result(this.attempt(destination.append(pending)))
+        if (Result.isFailure(given)) {
+          yield* this.failed(given.failure)
+          break
+        }
+        yield* this.acknowledged(pending)
+        pending = undefined
+      }
+    }
+  })
+
+  /** Waits for whole lines, and for their being on the device. */
+  private readonly nextChunk = Effect.fnUntraced(function*(this: Pump, source: Source) {
+    const { capabilities } = this.destination
+    const from = this.head?.offset ?? 0
+    for (;;) {
+      this.changed.closeUnsafe()
+      const run = yield* this.reading(() => this.reader.next(capabilities.chunkBytesMax))
+      this.answer()
+      if (run === undefined) {
+        yield* this.idle
+        continue
+      }
+      yield* this.flush(run)
+      const { bytes, lines, resume } = run
+      const chunk: Chunk = { source, from, to: from + bytes.length, lines, bytes, resume }
+      const at = Date.parse(run.at)
+      this.oldestMillis = Number.isNaN(at) ? this.nowMillis() : at
+      yield* this.count
+      if (bytes.length > capabilities.chunkBytesMax) {
+        return yield* new Stopped({ problem: tooLarge(this.destination.name, chunk, capabilities).message })
+      }
+      return chunk
+    }
+  })
+
+  private readonly idle: Effect.Effect<void> = Effect.suspend(() => {
+    this.state = "idle"
+    this.oldestMillis = undefined
+    this.isDegraded = false
+    this.countedMillis = Number.NEGATIVE_INFINITY
+    const { lingerMillis, pollMillis } = this.settings
+    return this.count.pipe(
+      Effect.andThen(Effect.raceFirst(this.changed.await, Effect.sleep(pollMillis))),
+      // an append that waits for its acknowledgement is shipped at once, with all that came with it
+      Effect.andThen(
+        Effect.suspend(() => this.waiters.length > 0 || lingerMillis === 0 ? Effect.void : Effect.sleep(lingerMillis))
+      )
+    )
+  })
+
+  /** Only bytes that are on the device leave it: else a power cut could leave the copy ahead of the log. */
+  private flush(run: Run): Effect.Effect<void, Stopped> {
+    return Effect.suspend(() => {
+      const unsynced = this.reader.unsynced(run)
+      if (unsynced === undefined) return Effect.void
+      return Effect.uninterruptible(Effect.callback<void, Stopped>((resume) => {
+        this.settings.port.fdatasync(unsynced.fd, (error) => {
+          if (error === null || error === undefined) {
+            unsynced.done()
+            resume(Effect.void)
+            return
+          }
+          const problem = `the flush of the log failed (${errorCode(error)}); check the device, then start again`
+          resume(Effect.fail(new Stopped({ problem })))
+        })
+      }))
+    })
+  }
+
+  private attempt<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | DestinationUnavailable> {
+    const { attemptMillis } = this.settings
+    return Effect.timeoutOrElse(effect, {
+      duration: attemptMillis,
+      orElse: () =>
+        Effect.fail(
+          new DestinationUnavailable({
+            destination: this.destination.name,
+            problem: `no answer within ${attemptMillis} ms`
+          })
+        )
+    })
+  }
+
+  private readonly failed = Effect.fnUntraced(function*(
+    this: Pump,
+    failure: { readonly _tag: string; readonly message: string }
+  ) {
+    if (failure._tag === "DestinationRejected") return yield* new Stopped({ problem: failure.message })
+    this.failures++
+    this.problem = failure.message
+    yield* Metric.update(Metrics.retries(this.destination.name), 1)
+    yield* this.count
+    // one mismatch is what a lost acknowledgement looks like
+    if (failure._tag === "HeadMismatch" && this.failures === 1) return
+    if (this.state !== "retrying") yield* this.log("Warn", `${failure.message}; trying again until it does`)
+    this.state = "retrying"
+    const most = Math.min(this.settings.retryMillisMax, retryMillisMin * 2 ** Math.min(this.failures - 1, 20))
+    // spread, so that a thousand shippers do not come back in the same moment
+    yield* Effect.sleep(most * (0.5 + (yield* Random.next) / 2))
+  })
+
+  private readonly acknowledged = Effect.fnUntraced(function*(this: Pump, { bytes, lines, resume, to }: Chunk) {
+    const { name } = this.destination
+    this.head = { offset: to, resume }
+    if (this.problem !== "" && this.failures > 1) yield* this.log("Info", `shipping to ${name} goes on`)
+    this.failures = 0
+    this.problem = ""
+    yield* Metric.update(Metrics.chunks(name), 1)
+    yield* Metric.update(Metrics.lines(name), lines)
+    yield* Metric.update(Metrics.bytes(name), bytes.length)
+  })
+
+  private readonly count = Effect.suspend(() => {
+    const nowMillis = this.nowMillis()
+    if (nowMillis - this.countedMillis < countMillis) return Effect.void
+    this.countedMillis = nowMillis
+    return this.counted(nowMillis)
+  })
+
+  private readonly counted = Effect.fnUntraced(function*(this: Pump, nowMillis: number) {
+    const { unshippedBytesMax } = this.settings
+    const { name } = this.destination
+    this.lagBytes = yield* Effect.orElseSucceed(Effect.try(() => this.reader.unread()), () => this.lagBytes)
+    const seconds = this.oldestMillis === undefined ? 0 : Math.max(0, nowMillis - this.oldestMillis) / 1000
+    yield* Metric.update(Metrics.lagBytes(name), this.lagBytes)
+    yield* Metric.update(Metrics.lagSeconds(name), seconds)
+    const isOver = this.lagBytes > unshippedBytesMax
+    if (isOver) this.room.closeUnsafe()
+    else this.room.openUnsafe()
+    if (isOver && !this.isAlarmed) {
+      yield* this.log(
+        "Error",
+        `${this.lagBytes} bytes are not shipped to ${name}; the alarm is at ${unshippedBytesMax}`
+      )
+    }
+    this.isAlarmed = isOver
+  })
+
+  /** Answers all who wait, now and from now on, that it is over. */
+  end(problem: string): void {
+    this.state = "stopped"
+    this.problem = problem
+    this.room.openUnsafe()
+    for (const { resume } of this.waiters.splice(0)) resume(Effect.fail(new Stopped({ problem })))
+  }
+
+  private stop(problem: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.end(problem)
+      return this.log("Error", `shipping to ${this.destination.name} has stopped: ${problem}`)
+    })
+  }
+
+  private answer(): void {
+    const { completed } = this.reader
+    const due = this.waiters.filter(({ after }) => after < completed)
+    if (due.length === 0) return
+    const left = this.waiters.filter(({ after }) => after >= completed)
+    this.waiters.splice(0, this.waiters.length, ...left)
+    for (const { resume } of due) resume(Effect.void)
+  }
+
+  /** What reading throws, as a failure: the log is another one, or cannot be read. */
+  private reading<A>(read: () => A): Effect.Effect<A, Stopped | SourceSegments.Diverged> {
+    return Effect.try({
+      try: read,
+      catch: (error) =>
+        error instanceof SourceSegments.Diverged
+          ? error
+          : new Stopped({
+            problem: `cannot read ${this.settings.live}: ${
+              error instanceof SourceSegments.SourceUnreadable ? error.problem : errorCode(error)
+            }`
+          })
+    })
+  }
+
+  private nowMillis(): number {
+    return this.settings.clock.currentTimeMillisUnsafe()
+  }
+
+  private log(level: "Info" | "Warn" | "Error", text: string): Effect.Effect<void> {
+    const log = { Info: Effect.logInfo, Warn: Effect.logWarning, Error: Effect.logError }[level]
+    return Effect.annotateLogs(log(`audit log: ${text}`), { "auditlog.path": this.settings.live })
+  }
+}
