@@ -274,7 +274,9 @@ const start = Effect.fnUntraced(function*(options: Options) {
         appender,
         warned: (problem) => Effect.runSyncWith(context)(warned(problem))
       })))
-    yield* check.pipe(
+    // before that there is nothing that could be removed, or not enough is known
+    const caughtUp = Effect.forEach(required, (pump) => Effect.ignore(pump.caughtUp), { concurrency: "unbounded" })
+    yield* Effect.andThen(caughtUp, check).pipe(
       Effect.catch((error) => warned(`shipped segments stay: ${error.message}`)),
       Effect.andThen(Effect.sleep(retainCheckMillis)),
       Effect.forever,

@@ -73,6 +73,7 @@ export class Pump {
   private readonly waiters: Array<Waiter> = []
   private countedMillis = Number.NEGATIVE_INFINITY
   private failures = 0
+  private isWarned = false
   private isAlarmed = false
 
   constructor(destination: Destination, required: boolean, settings: Settings) {
@@ -232,7 +233,8 @@ export class Pump {
     yield* this.count
     // one mismatch is what a lost acknowledgement looks like
     if (failure._tag === "HeadMismatch" && this.failures === 1) return
-    if (this.state !== "retrying") yield* this.log("Warn", `${failure.message}; trying again until it does`)
+    if (!this.isWarned) yield* this.log("Warn", `${failure.message}; trying again until it does`)
+    this.isWarned = true
     this.state = "retrying"
     const most = Math.min(this.settings.retryMillisMax, retryMillisMin * 2 ** Math.min(this.failures - 1, 20))
     // spread, so that a thousand shippers do not come back in the same moment
@@ -242,7 +244,8 @@ export class Pump {
   private readonly acknowledged = Effect.fnUntraced(function*(this: Pump, { bytes, lines, resume, to }: Chunk) {
     const { name } = this.destination
     this.head = { offset: to, resume }
-    if (this.problem !== "" && this.failures > 1) yield* this.log("Info", `shipping to ${name} goes on`)
+    if (this.isWarned) yield* this.log("Info", `shipping to ${name} goes on`)
+    this.isWarned = false
     this.failures = 0
     this.problem = ""
     yield* Metric.update(Metrics.chunks(name), 1)

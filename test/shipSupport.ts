@@ -1,0 +1,83 @@
+/**
+ * What the tests of shipping need: logs that are written by hand, shippers that look often, and waits that end.
+ */
+import { Effect, Exit, Scope } from "effect"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { Destination, Segment, Shipper } from "../src/index.ts"
+
+/** Waits until a condition holds, and says what it was waiting for if that takes too long. */
+export const until = <E, R>(
+  what: string,
+  condition: Effect.Effect<boolean, E, R>,
+  options: { readonly millis?: number; readonly diagnosis?: () => unknown } = {}
+): Effect.Effect<void, E, R> =>
+  Effect.gen(function*() {
+    const { millis = 15_000 } = options
+    const deadline = performance.now() + millis
+    while (!(yield* condition)) {
+      if (performance.now() > deadline) {
+        const diagnosis = options.diagnosis === undefined ? "" : `: ${JSON.stringify(options.diagnosis())}`
+        return yield* Effect.die(new Error(`waited ${millis} ms for ${what}${diagnosis}`))
+      }
+      yield* Effect.sleep(5)
+    }
+  })
+
+/** Everything in the segments of a log, oldest first. */
+export const logText = (live: string): string =>
+  Segment.pick(live, Fs.readdirSync(Path.dirname(live)))
+    .map(({ path }) => Fs.readFileSync(path, "utf8"))
+    .join("")
+
+/** A shipper that looks often and, unless told otherwise, may ship to memory. */
+export const ship = (path: string, options: Partial<Shipper.Options> & Pick<Shipper.Options, "destinations">) =>
+  Shipper.make({ path, durability: "process", poll: 5, linger: 0, retryMax: 20, ...options })
+
+/** The same with a scope of its own, and how to end it. */
+export const shipUntilStopped = Effect.fnUntraced(
+  function*(path: string, options: Partial<Shipper.Options> & Pick<Shipper.Options, "destinations">) {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const shipper = yield* Scope.provide(ship(path, options), scope)
+    return { shipper, stop: Scope.close(scope, Exit.void) }
+  }
+)
+
+/** Fails instead of waiting for ever. */
+export const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, millis = 15_000) =>
+  Effect.timeoutOrElse(effect, {
+    duration: millis,
+    orElse: () => Effect.die(new Error(`waited ${millis} ms for ${what}`))
+  })
+
+/** A destination whose appends do what a function says, around those of another one. */
+export const around = (
+  destination: Destination.Destination,
+  append: (
+    chunk: Destination.Chunk,
+    inner: Destination.Destination["append"]
+  ) => ReturnType<Destination.Destination["append"]>,
+  more: Partial<Destination.Destination> = {}
+): Destination.Destination => ({ ...destination, append: (chunk) => append(chunk, destination.append), ...more })
+
+/** A line of a transaction, or of none. */
+export const txLine = (
+  writer: string,
+  seq: number,
+  tx?: { readonly id: string; readonly i: number; readonly n: number }
+) =>
+  `{"_audit":{"v":1,"writer":"${writer}","seq":${seq},"at":"2026-11-23T09:15:02.114Z"` +
+  `${tx === undefined ? "" : `,"tx":{"id":"${tx.id}","i":${tx.i},"n":${tx.n}}`}},"k":${seq},"_hash":"${
+    "h".repeat(43)
+  }"}\n`
+
+export const unavailable = new Destination.DestinationUnavailable({
+  destination: "memory",
+  problem: "the test says so"
+})
+
+export const rejected = new Destination.DestinationRejected({
+  destination: "memory",
+  reason: "full",
+  problem: "the test says so"
+})
