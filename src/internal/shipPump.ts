@@ -72,6 +72,8 @@ export class Pump {
   private readonly reader: SourceReader
   private readonly waiters: Array<Waiter> = []
   private countedMillis = Number.NEGATIVE_INFINITY
+  /** Bytes that were read and are not acknowledged. */
+  private handedOut = 0
   private failures = 0
   private isWarned = false
   private isAlarmed = false
@@ -132,6 +134,7 @@ export class Pump {
         pending = undefined
       } else if (pending === undefined || head?.resume !== this.head?.resume || (head?.offset ?? 0) !== pending.from) {
         pending = undefined
+        this.handedOut = 0
         this.head = head
         yield* this.reading(() => this.reader.seek(head?.resume))
       }
@@ -166,6 +169,7 @@ export class Pump {
       const chunk: Chunk = { source, from, to: from + bytes.length, lines, bytes, resume }
       const at = Date.parse(run.at)
       this.oldestMillis = Number.isNaN(at) ? this.nowMillis() : at
+      this.handedOut = bytes.length
       yield* this.count
       if (bytes.length > capabilities.chunkBytesMax) {
         return yield* new Stopped({ problem: tooLarge(this.destination.name, chunk, capabilities).message })
@@ -244,6 +248,7 @@ export class Pump {
   private readonly acknowledged = Effect.fnUntraced(function*(this: Pump, { bytes, lines, resume, to }: Chunk) {
     const { name } = this.destination
     this.head = { offset: to, resume }
+    this.handedOut = 0
     if (this.isWarned) yield* this.log("Info", `shipping to ${name} goes on`)
     this.isWarned = false
     this.failures = 0
@@ -263,7 +268,8 @@ export class Pump {
   private readonly counted = Effect.fnUntraced(function*(this: Pump, nowMillis: number) {
     const { unshippedBytesMax } = this.settings
     const { name } = this.destination
-    this.lagBytes = yield* Effect.orElseSucceed(Effect.try(() => this.reader.unread()), () => this.lagBytes)
+    const unread = yield* Effect.orElseSucceed(Effect.try(() => this.reader.unread()), () => 0)
+    this.lagBytes = unread + this.handedOut
     const seconds = this.oldestMillis === undefined ? 0 : Math.max(0, nowMillis - this.oldestMillis) / 1000
     yield* Metric.update(Metrics.lagBytes(name), this.lagBytes)
     yield* Metric.update(Metrics.lagSeconds(name), seconds)

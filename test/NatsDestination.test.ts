@@ -1,0 +1,153 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted, type Scope } from "effect"
+import * as Fs from "node:fs"
+import { afterAll, beforeAll } from "vitest"
+import { FileAppender } from "../src/index.ts"
+import * as NatsDestination from "../src/NatsDestination.ts"
+import { because } from "./cliSupport.ts"
+import { destinationSuite } from "./destinationSuite.ts"
+import { Nats, whyNoNats } from "./servers/nats.ts"
+import { logText, ship, until, within } from "./shipSupport.ts"
+import { granted, openLog, temporaryLog } from "./support.ts"
+
+const skip = because(whyNoNats())
+let cluster: Nats | undefined
+
+const nats = (): Nats => {
+  if (cluster === undefined) throw new Error("the cluster is not running")
+  return cluster
+}
+
+const connect = (options: Partial<NatsDestination.Options> = {}) =>
+  Effect.suspend(() =>
+    NatsDestination.make({
+      servers: nats().urls,
+      user: "owner",
+      password: Redacted.make("owner"),
+      create: { replicas: 3, bytesMax: 512 * 1024 * 1024 },
+      ...options
+    })
+  )
+
+const shipperRights =
+  `publish: ["auditlog.>", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*"], subscribe: "_INBOX.>"`
+
+if (!skip) {
+  beforeAll(async () => {
+    cluster = await Nats.make(3, {
+      config: `authorization { users: [
+        { user: owner, password: owner },
+        { user: shipper, password: shipper, permissions: { ${shipperRights} } },
+        { user: reader, password: reader, permissions: {
+          publish: ["$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*"], subscribe: "_INBOX.>" } }
+      ] }`
+    })
+  })
+  afterAll(() => cluster?.stop())
+}
+
+destinationSuite("NATS JetStream", { make: connect(), skip })
+
+describe.skipIf(skip)("a destination in NATS JetStream", () => {
+  const live = <E>(title: string, body: () => Effect.Effect<void, E, Scope.Scope>) => it.live(title, body, 60_000)
+
+  live("takes a log from a shipper that may do nothing else than append and ask", () =>
+    Effect.gen(function*() {
+      yield* connect()
+      const path = yield* temporaryLog
+      const log = yield* openLog(yield* FileAppender.make({ path, rotate: { size: 4000 } }))
+      const destination = yield* connect({ user: "shipper", password: Redacted.make("shipper"), create: undefined })
+      assert.deepInclude(destination.capabilities, { durability: "quorum", immutability: "guarded" })
+      const shipper = yield* ship(path, { destinations: [{ destination }], durability: "quorum" })
+      for (let i = 0; i < 40; i++) yield* log.append(granted(`${i}`))
+      yield* within("all being shipped", shipper.awaitShipped)
+      const { bytes } = (yield* Effect.promise(() => import("../src/index.ts"))).Destination
+      const { Stream } = yield* Effect.promise(() => import("effect"))
+      const parts = yield* Stream.runCollect(bytes(destination, yield* shipper.source))
+      assert.strictEqual(Buffer.concat([...parts]).toString(), logText(path))
+    }))
+
+  live("refuses a shipper that may not append, and says so", () =>
+    Effect.gen(function*() {
+      yield* connect()
+      const reader = yield* connect({ user: "reader", password: Redacted.make("reader"), create: undefined })
+      const source = { id: crypto.randomUUID(), generation: 1 }
+      const failure = yield* Effect.flip(
+        reader.append({ source, from: 0, to: 3, lines: 1, bytes: Buffer.from("{}\n"), resume: "[1]" })
+      )
+      assert.strictEqual(failure._tag, "DestinationRejected")
+      assert.include(failure.message, "give the shipper the right to append")
+    }))
+
+  live("refuses a stream that drops what is old, and says what to change", () =>
+    Effect.gen(function*() {
+      const { connect: connectTo } = yield* Effect.promise(() => import("@nats-io/transport-node"))
+      const { jetstreamManager } = yield* Effect.promise(() => import("@nats-io/jetstream"))
+      yield* Effect.promise(async () => {
+        const connection = await connectTo({ servers: [...nats().urls], user: "owner", pass: "owner" })
+        const manager = await jetstreamManager(connection, { checkAPI: false })
+        await manager.streams.add({ name: "AGED", subjects: ["aged.>"], max_age: 1e12, discard: "new" })
+        await manager.streams.add({ name: "OLD", subjects: ["old.>"] })
+        await connection.close()
+      })
+      const aged = yield* Effect.flip(connect({ stream: "AGED", subject: "aged" }))
+      assert.include(aged.message, "drops messages by their age")
+      const old = yield* Effect.flip(connect({ stream: "OLD", subject: "old" }))
+      assert.include(old.message, "set discard to new")
+      const missing = yield* Effect.flip(connect({ stream: "NONE", create: undefined }))
+      assert.include(missing.message, "there is no stream NONE")
+    }))
+
+  live("promises less with fewer replicas, and is refused where more is asked for", () =>
+    Effect.gen(function*() {
+      const single = { stream: "SINGLE", subject: "single", create: { replicas: 1 } }
+      const destination = yield* connect(single)
+      assert.strictEqual(destination.capabilities.durability, "pageCache")
+      assert.strictEqual((yield* connect({ ...single, syncAlways: true })).capabilities.durability, "fsync")
+      const path = yield* temporaryLog
+      const failure = yield* Effect.flip(ship(path, { destinations: [{ destination }], durability: "fsync" }))
+      assert.strictEqual(failure.reason, "weak")
+    }))
+
+  live("stops a shipper when the stream is full, and nothing is skipped or dropped", () =>
+    Effect.gen(function*() {
+      const destination = yield* connect({
+        stream: "SMALL",
+        subject: "small",
+        create: { replicas: 3, bytesMax: 20_000 }
+      })
+      const path = yield* temporaryLog
+      Fs.writeFileSync(path, `{"text":"${"x".repeat(90)}"}\n`.repeat(400))
+      const shipper = yield* ship(path, { destinations: [{ destination }], chunkSize: 2000 })
+      const failure = yield* within("the stop", Effect.flip(shipper.ended))
+      assert.include(failure.message, "make room there")
+      const head = yield* destination.head(yield* shipper.source)
+      assert.isAbove(head?.offset ?? 0, 2000)
+      const { Destination, Stream } = {
+        ...(yield* Effect.promise(() => import("../src/index.ts"))),
+        ...(yield* Effect.promise(() => import("effect")))
+      }
+      const parts = yield* Stream.runCollect(Destination.bytes(destination, yield* shipper.source))
+      assert.isTrue(logText(path).startsWith(Buffer.concat([...parts]).toString()))
+      assert.strictEqual(Buffer.concat([...parts]).length, head?.offset)
+    }))
+
+  live("goes on when the leader is killed, and when all servers were", () =>
+    Effect.gen(function*() {
+      const destination = yield* connect()
+      const path = yield* temporaryLog
+      const log = yield* openLog(yield* FileAppender.make({ path }))
+      const shipper = yield* ship(path, { destinations: [{ destination }], attemptTimeout: 2000 })
+      yield* log.append(granted("1"))
+      yield* within("the first", shipper.awaitShipped)
+      yield* Effect.promise(() => nats().kill(0))
+      yield* log.append(granted("2"))
+      yield* within("the second, from two of three servers", shipper.awaitShipped, 30_000)
+      yield* Effect.promise(() => Promise.all([nats().kill(1), nats().kill(2)]))
+      yield* log.append(granted("3"))
+      yield* until("the outage", Effect.map(shipper.status, ([status]) => status!.lagBytes > 0))
+      yield* Effect.promise(() => nats().startAll())
+      yield* within("the third", shipper.awaitShipped, 30_000)
+      assert.strictEqual((yield* destination.head(yield* shipper.source))?.offset, Fs.statSync(path).size)
+    }))
+})
