@@ -125,7 +125,8 @@ export const isAtLeast = (durability: Durability, wanted: Durability): boolean =
  *
  * **Details**
  *
- * - `dedupe`: `compareAndAppend` means that a chunk can be taken only once; with `none` it may arrive again.
+ * - `dedupe`: `compareAndAppend`: a chunk is taken once, whoever appends it how often. `byPosition`: two appends that cross
+ *   can both be taken, and {@link bytes} leaves the repeat out. `none`: a chunk may arrive again, and nobody can tell.
  * - `ordering`: whether the lines of a source keep their order.
  * - `atomicChunk`: whether a reader can see a part of a chunk.
  * - `chunkBytesMax`: larger chunks are refused.
@@ -136,7 +137,7 @@ export const isAtLeast = (durability: Durability, wanted: Durability): boolean =
  */
 export interface Capabilities {
   readonly durability: Durability
-  readonly dedupe: "compareAndAppend" | "none"
+  readonly dedupe: "compareAndAppend" | "byPosition" | "none"
   readonly ordering: "perSource" | "none"
   readonly atomicChunk: boolean
   readonly chunkBytesMax: number

@@ -101,6 +101,7 @@ interface Last {
  * **Details**
  *
  * A chunk is published with the sequence that its subject must have: the server takes it only if nothing came in between.
+ * Servers before 2.10.19 do not hold that for publishes that cross in a clustered stream; `dedupe` is `byPosition` then.
  * The message is acknowledged when a majority of the replicas has it, in memory or on disk. `durability` is `quorum` from
  * three replicas on, else `pageCache`. A stream that drops old messages, by age, number or size, is refused.
  *
@@ -148,7 +149,7 @@ export const make = (
     const messageBytesMax = config.max_msg_size > 0 ? config.max_msg_size : Number.POSITIVE_INFINITY
     const capabilities: Destination.Capabilities = {
       durability: durabilityOf(config, options.syncAlways ?? false),
-      dedupe: "compareAndAppend",
+      dedupe: isSerialized(connection.info?.version ?? "") ? "compareAndAppend" : "byPosition",
       ordering: "perSource",
       atomicChunk: true,
       chunkBytesMax: Math.min(connection.info?.max_payload ?? 1024 * 1024, messageBytesMax) - headerBytesMax,
@@ -278,6 +279,15 @@ const dropping = (config: StreamConfig): string | undefined => {
   if (config.discard !== "new") return "drops old messages when it is full; set discard to new"
   if (config.max_age > 0) return "drops messages by their age; set max_age to 0"
   return config.max_msgs_per_subject > 0 ? "keeps only some messages of a subject" : undefined
+}
+
+/**
+ * Whether a server lets only one of two crossing publishes with the same expected sequence through. In a clustered stream
+ * older ones can take both (nats-server issue 4320, pull request 5794).
+ */
+const isSerialized = (version: string): boolean => {
+  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number)
+  return major > 2 || (major === 2 && (minor > 10 || (minor === 10 && patch >= 19)))
 }
 
 const durabilityOf = ({ num_replicas, storage }: StreamConfig, syncAlways: boolean): Destination.Durability => {

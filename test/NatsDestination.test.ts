@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted, type Scope } from "effect"
+import { Effect, Redacted, type Scope, Stream } from "effect"
 import * as Fs from "node:fs"
 import { afterAll, beforeAll } from "vitest"
-import { FileAppender } from "../src/index.ts"
+import { Destination, FileAppender } from "../src/index.ts"
 import * as NatsDestination from "../src/NatsDestination.ts"
 import { because } from "./cliSupport.ts"
 import { destinationSuite } from "./destinationSuite.ts"
 import { Nats, whyNoNats } from "./servers/nats.ts"
-import { logText, ship, until, within } from "./shipSupport.ts"
+import { logText, ship, within } from "./shipSupport.ts"
 import { granted, openLog, temporaryLog } from "./support.ts"
 
 const skip = because(whyNoNats())
@@ -61,9 +61,7 @@ describe.skipIf(skip)("a destination in NATS JetStream", () => {
       const shipper = yield* ship(path, { destinations: [{ destination }], durability: "quorum" })
       for (let i = 0; i < 40; i++) yield* log.append(granted(`${i}`))
       yield* within("all being shipped", shipper.awaitShipped)
-      const { bytes } = (yield* Effect.promise(() => import("../src/index.ts"))).Destination
-      const { Stream } = yield* Effect.promise(() => import("effect"))
-      const parts = yield* Stream.runCollect(bytes(destination, yield* shipper.source))
+      const parts = yield* Stream.runCollect(Destination.bytes(destination, yield* shipper.source))
       assert.strictEqual(Buffer.concat([...parts]).toString(), logText(path))
     }))
 
@@ -123,31 +121,8 @@ describe.skipIf(skip)("a destination in NATS JetStream", () => {
       assert.include(failure.message, "make room there")
       const head = yield* destination.head(yield* shipper.source)
       assert.isAbove(head?.offset ?? 0, 2000)
-      const { Destination, Stream } = {
-        ...(yield* Effect.promise(() => import("../src/index.ts"))),
-        ...(yield* Effect.promise(() => import("effect")))
-      }
       const parts = yield* Stream.runCollect(Destination.bytes(destination, yield* shipper.source))
       assert.isTrue(logText(path).startsWith(Buffer.concat([...parts]).toString()))
       assert.strictEqual(Buffer.concat([...parts]).length, head?.offset)
-    }))
-
-  live("goes on when the leader is killed, and when all servers were", () =>
-    Effect.gen(function*() {
-      const destination = yield* connect()
-      const path = yield* temporaryLog
-      const log = yield* openLog(yield* FileAppender.make({ path }))
-      const shipper = yield* ship(path, { destinations: [{ destination }], attemptTimeout: 2000 })
-      yield* log.append(granted("1"))
-      yield* within("the first", shipper.awaitShipped)
-      yield* Effect.promise(() => nats().kill(0))
-      yield* log.append(granted("2"))
-      yield* within("the second, from two of three servers", shipper.awaitShipped, 30_000)
-      yield* Effect.promise(() => Promise.all([nats().kill(1), nats().kill(2)]))
-      yield* log.append(granted("3"))
-      yield* until("the outage", Effect.map(shipper.status, ([status]) => status!.lagBytes > 0))
-      yield* Effect.promise(() => nats().startAll())
-      yield* within("the third", shipper.awaitShipped, 30_000)
-      assert.strictEqual((yield* destination.head(yield* shipper.source))?.offset, Fs.statSync(path).size)
     }))
 })

@@ -90,6 +90,8 @@ const modules: ReadonlyArray<string> = [
   "PostgresDestination.ts",
   "internal/natsErrors.ts",
   "NatsDestination.ts",
+  "internal/otlpLogs.ts",
+  "OtlpDestination.ts",
   "index.ts",
   "lint/Site.ts",
   "lint/Language.ts",

@@ -1,0 +1,142 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Logger, Redacted, type Scope } from "effect"
+import * as Fs from "node:fs"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
+import { FileAppender } from "../src/index.ts"
+import * as OtlpDestination from "../src/OtlpDestination.ts"
+import { ship, shipUntilStopped, until, within } from "./shipSupport.ts"
+import { granted, openLog, temporaryLog } from "./support.ts"
+
+interface LogRecord {
+  readonly timeUnixNano?: string
+  readonly eventName?: string
+  readonly body: { readonly stringValue: string }
+  readonly attributes?: ReadonlyArray<{ readonly key: string; readonly value: Record<string, unknown> }>
+}
+
+/** A collector that answers what it is told to, and remembers what it was given. */
+const collector = Effect.acquireRelease(
+  Effect.callback<{
+    readonly url: string
+    readonly records: Array<LogRecord>
+    readonly headers: Array<Http.IncomingHttpHeaders>
+    readonly answers: Array<readonly [status: number, body: string]>
+    readonly server: Http.Server
+  }>((resume) => {
+    const records: Array<LogRecord> = []
+    const headers: Array<Http.IncomingHttpHeaders> = []
+    const answers: Array<readonly [number, string]> = []
+    const server = Http.createServer((request, response) => {
+      let text = ""
+      request.setEncoding("utf8").on("data", (part: string) => {
+        text += part
+      }).on("end", () => {
+        const [status, body] = answers.shift() ?? [200, "{}"]
+        headers.push(request.headers)
+        if (status === 200 && body === "{}") {
+          records.push(...JSON.parse(text).resourceLogs[0].scopeLogs[0].logRecords)
+        }
+        response.writeHead(status, { "content-type": "application/json" }).end(body)
+      })
+    })
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo
+      resume(Effect.succeed({ url: `http://127.0.0.1:${port}/v1/logs`, records, headers, answers, server }))
+    })
+  }),
+  ({ server }) =>
+    Effect.callback<void>((resume) => {
+      server.closeAllConnections()
+      server.close(() => resume(Effect.void))
+    })
+)
+
+const live = <E>(title: string, body: () => Effect.Effect<void, E, Scope.Scope>) =>
+  it.live(title, () => Effect.provide(body(), Logger.layer([], { mergeWithExisting: false })))
+
+describe("a collector", () => {
+  live(
+    "gets each line with its fields, and is behind nothing after a restart of the shipper",
+    () =>
+      Effect.gen(function*() {
+        const path = yield* temporaryLog
+        const log = yield* openLog(yield* FileAppender.make({ path }))
+        const { headers, records, url } = yield* collector
+        const destination = OtlpDestination.make({
+          url,
+          headFile: `${path}.otlp`,
+          headers: { authorization: Redacted.make("Bearer secret") },
+          resource: { "service.name": "billing" }
+        })
+        for (let round = 0; round < 3; round++) {
+          for (let i = 0; i < 4; i++) yield* log.append(granted(`${round}/${i}`))
+          const { shipper, stop } = yield* shipUntilStopped(path, { destinations: [{ destination }] })
+          yield* within("all being shipped", shipper.awaitShipped)
+          yield* stop
+        }
+        const lines = Fs.readFileSync(path, "utf8").trimEnd().split("\n")
+        assert.deepStrictEqual(records.map(({ body }) => body.stringValue), lines)
+        const { _audit, role } = JSON.parse(lines[5]!)
+        assert.strictEqual(records[5]!.timeUnixNano, `${Date.parse(_audit.at)}000000`)
+        assert.strictEqual(records[5]!.eventName, "RoleGranted")
+        assert.deepInclude(records[5]!.attributes, {
+          key: "auditlog.id",
+          value: { stringValue: `${_audit.writer}:${_audit.seq}` }
+        })
+        assert.deepInclude(records[5]!.attributes, { key: "audit.role", value: { stringValue: role } })
+        assert.isTrue(headers.every(({ authorization }) => authorization === "Bearer secret"))
+      })
+  )
+
+  live("is tried again when it has no time or no answer", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      Fs.writeFileSync(path, `{"n":1}\n`)
+      const { answers, records, url } = yield* collector
+      answers.push([503, ""], [429, "slow down"], [500, "no"])
+      const destination = OtlpDestination.make({ url, headFile: `${path}.otlp` })
+      const shipper = yield* ship(path, { destinations: [{ destination }] })
+      yield* within("the record", shipper.awaitShipped)
+      assert.strictEqual(answers.length, 0)
+      assert.deepStrictEqual(records.map(({ body }) => body.stringValue), [`{"n":1}`])
+    }))
+
+  for (
+    const [what, answer, message] of [
+      ["rejects records of a request that it answers with 200", [
+        200,
+        `{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}}`
+      ], "1 records were rejected: too old"],
+      ["forbids it", [403, "no"], "give the shipper the right to append"],
+      ["calls the request wrong", [400, "bad"], "the answer was 400 bad"],
+      ["calls the request too large", [413, ""], "raise its limit"],
+      ["answers something else", [200, "<html>"], "an answer that is no JSON"]
+    ] as const
+  ) {
+    live(`stops the shipper when it ${what}, and is not asked again`, () =>
+      Effect.gen(function*() {
+        const path = yield* temporaryLog
+        Fs.writeFileSync(path, `{"n":1}\n`)
+        const { answers, headers, url } = yield* collector
+        answers.push([...answer])
+        const destination = OtlpDestination.make({ url, headFile: `${path}.otlp` })
+        const shipper = yield* ship(path, { destinations: [{ destination }] })
+        const failure = yield* within("the stop", Effect.flip(shipper.ended))
+        assert.include(failure.message, message)
+        assert.strictEqual(headers.length, 1)
+        assert.isFalse(Fs.existsSync(`${path}.otlp`))
+      }))
+  }
+
+  live("is too weak to be required by default", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const destination = OtlpDestination.make({ url: "http://127.0.0.1:1/", headFile: `${path}.otlp` })
+      const failure = yield* Effect.flip(ship(path, { destinations: [{ destination }], durability: undefined }))
+      assert.strictEqual(failure.reason, "weak")
+      const other = yield* ship(path, { destinations: [{ destination, required: false }], durability: undefined })
+      Fs.writeFileSync(path, "{}\n")
+      yield* until("the failure", Effect.map(other.status, ([status]) => status!.state === "retrying"))
+    }))
+})
