@@ -33,9 +33,12 @@ const quickAppend: Plugin = {
   resolveId: (id) => id === "./quickAppend.ts" ? { id: "./quickAppend.js", external: true } : undefined
 }
 
+// what only shipping to NATS needs is installed by those who do that
+const external = [/^@nats-io\//]
+
 const output = { dir: "dist/cli", format: "esm", minify: true, chunkFileNames: "[name]-[hash].js" } as const
 
 export default defineConfig([
-  { input: { bin: "src/cli/bin.ts" }, platform: "node", plugins: [quickAppend, licenses], output },
+  { input: { bin: "src/cli/bin.ts" }, platform: "node", external, plugins: [quickAppend, licenses], output },
   { input: { quickAppend: "src/cli/quickAppend.ts" }, platform: "node", output }
 ])

@@ -241,31 +241,34 @@ const openStream = Effect.fnUntraced(function*(
 ) {
   const rejected = (problem: string) =>
     new Destination.DestinationRejected({ destination: name, reason: "invalid", problem })
-  const request = <A>(send: () => Promise<A>): Effect.Effect<A, unknown> =>
-    Effect.tryPromise({ try: send, catch: (error) => error })
-  const info = request(() => manager.streams.info(stream))
-  const created = (options: CreateOptions) =>
-    request(() =>
-      manager.streams.add({
-        name: stream,
-        subjects: [`${subject}.>`],
-        storage: "file",
-        retention: "limits",
-        discard: "new",
-        deny_delete: true,
-        deny_purge: true,
-        num_replicas: options.replicas ?? 3,
-        max_bytes: options.bytesMax ?? -1
+  const unless = (isMissing: boolean, cause: unknown): Failure | undefined =>
+    isMissing ? undefined : NatsErrors.failure(name)(cause)
+  // a missing stream is no failure here
+  const found = yield* Effect.tryPromise({
+    try: () => manager.streams.info(stream),
+    catch: (cause) => unless(NatsErrors.codeOf(cause) === NatsErrors.codes.streamNotFound, cause)
+  }).pipe(
+    Effect.catch((failure) => {
+      if (failure !== undefined) return Effect.fail(failure)
+      if (create === undefined) {
+        return Effect.fail(rejected(`there is no stream ${stream}; create it, see docs/distribution.md`))
+      }
+      return Effect.tryPromise({
+        try: () =>
+          manager.streams.add({
+            name: stream,
+            subjects: [`${subject}.>`],
+            storage: "file",
+            retention: "limits",
+            discard: "new",
+            deny_delete: true,
+            deny_purge: true,
+            num_replicas: create.replicas ?? 3,
+            max_bytes: create.bytesMax ?? -1
+          }),
+        catch: NatsErrors.failure(name)
       })
-    )
-  const found = yield* info.pipe(
-    Effect.catch((error) =>
-      NatsErrors.codeOf(error) !== NatsErrors.codes.streamNotFound
-        ? Effect.fail(NatsErrors.failure(name)(error))
-        : create === undefined
-        ? Effect.fail(rejected(`there is no stream ${stream}; create it, see docs/distribution.md`))
-        : Effect.mapError(created(create), NatsErrors.failure(name))
-    )
+    })
   )
   const { config } = found
   const problem = dropping(config)

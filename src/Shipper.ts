@@ -92,13 +92,14 @@ export interface Options {
  * **Details**
  *
  * `busy`: another shipper of this machine ships it. `weak`: a required destination promises less than was asked for.
+ * `destinations`: there is none, or two have the same name.
  * `source`: the file beside the log that says who it is cannot be used. `stopped`: every destination has stopped.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ShipperError extends Data.TaggedError("ShipperError")<{
-  readonly reason: "busy" | "weak" | "source" | "stopped"
+  readonly reason: "busy" | "weak" | "destinations" | "source" | "stopped"
   readonly path: string
   readonly problem: string
 }> {
@@ -201,7 +202,7 @@ const start = Effect.fnUntraced(function*(options: Options) {
   const names = new Set(destinations.map(({ destination }) => destination.name))
   if (names.size === 0 || names.size < destinations.length) {
     const problem = names.size === 0 ? "there is no destination" : "two destinations have the same name"
-    return yield* fail("stopped", problem)
+    return yield* fail("destinations", problem)
   }
   const settle = (use: () => Destination.Source): Effect.Effect<Destination.Source, ShipperError> =>
     Effect.try({

@@ -80,11 +80,11 @@ describe("a collector", () => {
         const { _audit, role } = JSON.parse(lines[5]!)
         assert.strictEqual(records[5]!.timeUnixNano, `${Date.parse(_audit.at)}000000`)
         assert.strictEqual(records[5]!.eventName, "RoleGranted")
-        assert.deepInclude(records[5]!.attributes, {
+        assert.deepInclude(records[5]!.attributes ?? [], {
           key: "auditlog.id",
           value: { stringValue: `${_audit.writer}:${_audit.seq}` }
         })
-        assert.deepInclude(records[5]!.attributes, { key: "audit.role", value: { stringValue: role } })
+        assert.deepInclude(records[5]!.attributes ?? [], { key: "audit.role", value: { stringValue: role } })
         assert.isTrue(headers.every(({ authorization }) => authorization === "Bearer secret"))
       })
   )

@@ -122,7 +122,7 @@ export const destinationSuite = <E>(name: string, backend: {
         const found = (yield* readBack(destination, source)).split("\n").slice(0, -1)
         assert.strictEqual(found.length, lines.length)
         assert.isAbove(found.length, 0)
-        found.forEach((line, i) => assert.include(lines[i], `${line}\n`))
+        found.forEach((line, i) => assert.isTrue(lines[i]!.includes(`${line}\n`), line))
       }))
 
     test("refuses a chunk over its limit and takes nothing of it", (destination, source) =>

@@ -203,6 +203,10 @@ const modules: ReadonlyArray<string> = [
   "cli/execLog.ts",
   "cli/verifyText.ts",
   "cli/verifyLog.ts",
+  "cli/destinationUrl.ts",
+  "cli/shipLog.ts",
+  "cli/fetchLog.ts",
+  "cli/shipStatus.ts",
   "cli/quickAppend.ts",
   "cli/commands/append.ts",
   "cli/commands/cat.ts",
@@ -212,6 +216,9 @@ const modules: ReadonlyArray<string> = [
   "cli/commands/doctor.ts",
   "cli/commands/verify.ts",
   "cli/commands/lint.ts",
+  "cli/commands/ship.ts",
+  "cli/commands/fetch.ts",
+  "cli/commands/status.ts",
   "cli/Cli.ts",
   "cli/bin.ts"
 ]

@@ -17,8 +17,11 @@ import * as Append from "./commands/append.ts"
 import * as Cat from "./commands/cat.ts"
 import * as Doctor from "./commands/doctor.ts"
 import * as Exec from "./commands/exec.ts"
+import * as Fetch from "./commands/fetch.ts"
 import * as Lint from "./commands/lint.ts"
 import * as Repair from "./commands/repair.ts"
+import * as Ship from "./commands/ship.ts"
+import * as Status from "./commands/status.ts"
 import * as Tail from "./commands/tail.ts"
 import * as Verify from "./commands/verify.ts"
 import * as Output from "./output.ts"
@@ -47,7 +50,10 @@ const root = Command.make("auditlog").pipe(
     Verify.command,
     Repair.command,
     Doctor.command,
-    Lint.command
+    Lint.command,
+    Ship.command,
+    Fetch.command,
+    Status.command
   ])
 )
 

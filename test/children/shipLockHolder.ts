@@ -11,5 +11,5 @@ const { destination } = Destination.makeMemory()
 await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
   yield* Shipper.make({ path: process.argv[2] ?? "", destinations: [{ destination }], durability: "process" })
   writeSync(1, "shipping\n")
-  yield* Effect.never
+  return yield* Effect.never
 })))

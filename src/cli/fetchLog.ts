@@ -1,0 +1,147 @@
+/**
+ * What `auditlog fetch` does: reads a log back from a destination, verifies it, and only then hands it out.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Fs from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import * as Destination from "../Destination.ts"
+import * as Verifier from "../Verifier.ts"
+import type * as VerifyReport from "../VerifyReport.ts"
+import * as AppenderOptions from "./appenderOptions.ts"
+import * as DestinationUrl from "./destinationUrl.ts"
+import * as Output from "./output.ts"
+import { failure } from "./shipLog.ts"
+import * as VerifyText from "./verifyText.ts"
+
+/**
+ * The arguments of `auditlog fetch`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Arguments {
+  readonly url: string
+  readonly source: string | undefined
+  readonly output: string | undefined
+  readonly list: boolean
+}
+
+/** Printed at a time. */
+const blockBytes = 256 * 1024
+
+/** The newest generation of the source that is asked for, or of the only one there is. */
+const choose = (
+  sources: ReadonlyArray<Destination.Source>,
+  wanted: string | undefined
+): Effect.Effect<Destination.Source, Output.Failure> => {
+  const exact = wanted === undefined ? undefined : Destination.parseSource(wanted)
+  const found = sources.filter(({ generation, id }) =>
+    exact === undefined ? wanted === undefined || id === wanted : id === exact.id && generation === exact.generation
+  )
+  const newest = found.toSorted((a, b) => b.generation - a.generation)[0]
+  const ids = new Set(found.map(({ id }) => id))
+  if (newest !== undefined && ids.size === 1) return Effect.succeed(newest)
+  const listed = sources.map((source) => `  --source ${Destination.formatSource(source)}`).sort()
+  return Effect.fail(Output.failure(
+    `auditlog: ${
+      sources.length === 0 ? "nothing was shipped there" : newest === undefined ? "no such source" : "which source?"
+    }`,
+    ...listed
+  ))
+}
+
+/** Reads a source into a file of its own, which is removed when the scope closes, unless it was renamed. */
+const spool = (destination: Destination.Destination, source: Destination.Source, path: string) =>
+  Effect.gen(function*() {
+    const fd = yield* Effect.acquireRelease(
+      Effect.sync(() => Fs.openSync(path, "wx", 0o600)),
+      (fd) =>
+        Effect.sync(() => {
+          Fs.closeSync(fd)
+          Fs.rmSync(path, { force: true })
+        })
+    )
+    yield* Stream.runForEach(Destination.bytes(destination, source), (bytes) =>
+      Effect.sync(() => {
+        for (let at = 0; at < bytes.length;) at += Fs.writeSync(fd, bytes, at)
+      }))
+    yield* Effect.sync(() => Fs.fsyncSync(fd))
+  })
+
+const print = Effect.fnUntraced(function*(path: string) {
+  const fd = Fs.openSync(path, "r")
+  yield* Effect.addFinalizer(() => Effect.sync(() => Fs.closeSync(fd)))
+  const decoder = new TextDecoder()
+  const block = Buffer.alloc(blockBytes)
+  for (;;) {
+    const count = Fs.readSync(fd, block, 0, blockBytes, null)
+    if (count === 0) return
+    yield* Output.stdout(decoder.decode(block.subarray(0, count), { stream: true }))
+  }
+})
+
+/**
+ * Fetches. Fails with exit code 1 when what was read back is not sound or has a hole, with 2 when it cannot be read.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = Effect.fnUntraced(function*(args: Arguments) {
+  const destination = yield* Effect.mapError(DestinationUrl.open(args.url, { log: undefined, setup: false }), failure)
+  const sources = yield* Effect.mapError(destination.sources, failure)
+  if (args.list) {
+    for (const source of sources) {
+      const head = yield* Effect.mapError(destination.head(source), failure)
+      yield* Output.stdout(
+        `${JSON.stringify({ source: Destination.formatSource(source), bytes: head?.offset ?? 0 })}\n`
+      )
+    }
+    return
+  }
+  const source = yield* choose(sources, args.source)
+  const { key } = yield* AppenderOptions.make({
+    file: "fetched",
+    sync: undefined,
+    sizePolicy: undefined,
+    limitBytes: undefined
+  })
+  const directory = args.output === undefined ? "" : dirname(resolve(args.output))
+  const temporary = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      Fs.mkdtempSync(join(directory === "" ? process.env["TMPDIR"] ?? "/tmp" : directory, ".auditlog-"))
+    ),
+    (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
+  )
+  const path = join(temporary, "audit.jsonl")
+  yield* spool(destination, source, path).pipe(
+    Effect.mapError((error) =>
+      error._tag === "DestinationGap"
+        ? new Output.Failure({ exitCode: 1, lines: [`auditlog: ${Output.printable(error.message)}`] })
+        : failure(error)
+    )
+  )
+  const report = yield* Effect.mapError(
+    Verifier.verify(path, { segments: "one", keys: key === undefined ? undefined : [key] }),
+    (error) => Output.failure(`auditlog: ${Output.printable(error.message)}`)
+  )
+  yield* say(report, source, destination)
+  if (args.output === undefined) yield* Effect.catchTag(print(path), "StdoutClosed", () => Effect.void)
+  else Fs.linkSync(path, resolve(args.output))
+  if (!report.sound) return yield* new Output.Failure({ exitCode: 1, lines: [] })
+})
+
+const say = (
+  report: VerifyReport.Report,
+  source: Destination.Source,
+  destination: Destination.Destination
+): Effect.Effect<void> => {
+  const name = `${Destination.formatSource(source)} at ${Output.printable(destination.name)}`
+  const earlier = source.generation > 1
+    ? [`auditlog: there are earlier generations of this source, from before the log was restored or cut`]
+    : []
+  const text = VerifyText.render({ ...report, log: name }, false).trimEnd().split("\n")
+  return Output.stderr([...text, ...earlier])
+}

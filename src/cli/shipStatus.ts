@@ -1,0 +1,110 @@
+/**
+ * What `auditlog status` does: says who a log is, whether it is being shipped, and what each destination has of it.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { resolve } from "node:path"
+import * as Destination from "../Destination.ts"
+import { FilePort } from "../internal/filePort.ts"
+import * as ShipLock from "../internal/shipLock.ts"
+import * as SourceFile from "../internal/sourceFile.ts"
+import { SourceReader } from "../internal/sourceReader.ts"
+import { Diverged } from "../internal/sourceSegments.ts"
+import * as DestinationUrl from "./destinationUrl.ts"
+import * as Output from "./output.ts"
+import { failure } from "./shipLog.ts"
+
+/**
+ * The arguments of `auditlog status`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Arguments {
+  readonly file: string
+  readonly to: ReadonlyArray<string>
+  readonly json: boolean
+}
+
+/** What one destination has. */
+interface Standing {
+  readonly destination: string
+  readonly shippedBytes: number
+  readonly unshippedBytes: number
+  /** Why shipping would not go on from there; empty if it would. */
+  readonly problem: string
+}
+
+const standingOf = Effect.fnUntraced(function*(
+  destination: Destination.Destination,
+  source: Destination.Source,
+  live: string
+) {
+  const head = yield* Effect.mapError(destination.head(source), failure)
+  const port = yield* FilePort
+  return yield* Effect.acquireUseRelease(
+    Effect.sync(() => new SourceReader({ port, live, chunkBytes: 1, holdMillis: 0, nowMillis: () => 0 })),
+    (reader) =>
+      Effect.sync((): Standing => {
+        const standing = { destination: destination.name, shippedBytes: head?.offset ?? 0 }
+        try {
+          reader.seek(head?.resume)
+          return { ...standing, unshippedBytes: reader.unread(), problem: "" }
+        } catch (error) {
+          const problem = error instanceof Diverged ? error.problem : String(error)
+          return { ...standing, unshippedBytes: 0, problem }
+        }
+      }),
+    (reader) => Effect.sync(() => reader.close())
+  )
+})
+
+/**
+ * Prints how the log stands. Fails with exit code 1 when it is not what a destination has of it, with 2 when a
+ * destination cannot be asked.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run: (
+  args: Arguments
+) => Effect.Effect<void, Output.Failure | Output.StdoutClosed, Scope.Scope> = Effect.fnUntraced(function*(args) {
+  const live = resolve(args.file)
+  const source = yield* Effect.try({
+    try: () => SourceFile.load(live),
+    catch: (error) =>
+      Output.failure(
+        `auditlog: ${error instanceof SourceFile.SourceFileError ? `${error.file}: ${error.problem}` : String(error)}`
+      )
+  })
+  if (source === undefined) {
+    return yield* Output.stdout(
+      args.json ? `${JSON.stringify({ source: null, shipping: false, destinations: [] })}\n` : "it was never shipped\n"
+    )
+  }
+  const shipping = yield* ShipLock.isTaken(source.id)
+  const destinations: Array<Standing> = []
+  for (const url of args.to) {
+    const destination = yield* Effect.mapError(DestinationUrl.open(url, { log: live, setup: false }), failure)
+    destinations.push(yield* standingOf(destination, source, live))
+  }
+  const report = { source: Destination.formatSource(source), shipping, destinations }
+  yield* Output.stdout(args.json ? `${JSON.stringify(report)}\n` : text(report))
+  if (destinations.some(({ problem }) => problem !== "")) return yield* new Output.Failure({ exitCode: 1, lines: [] })
+})
+
+const text = (report: {
+  readonly source: string
+  readonly shipping: boolean
+  readonly destinations: ReadonlyArray<Standing>
+}): string =>
+  [
+    `source ${report.source}`,
+    report.shipping ? "a shipper is running on this machine" : "no shipper is running on this machine",
+    ...report.destinations.map(({ destination, problem, shippedBytes, unshippedBytes }) =>
+      `${Output.printable(destination)}: ${shippedBytes} bytes shipped, ` +
+      (problem === "" ? `${unshippedBytes} to ship` : `and the log is another one: ${Output.printable(problem)}`)
+    )
+  ].map((line) => `${line}\n`).join("")

@@ -1,0 +1,176 @@
+/**
+ * `auditlog ship`, `fetch` and `status` from outside: what is printed, exit codes, and what arrives on real servers.
+ */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { auditlog, because, directory, ended, lines, newLog, recordLine, sealed, start } from "./cliSupport.ts"
+import { Nats, whyNoNats } from "./servers/nats.ts"
+import { Postgres, whyNoPostgres } from "./servers/postgres.ts"
+
+const hashOf = (line: string): string => line.slice(-45, -2)
+const zero = recordLine(`"_tag":"RoleGranted","actor":"ada"`)
+const one = recordLine(`"_tag":"RoleGranted","actor":"bob"`, { seq: 1, more: `,"prev":"${hashOf(zero)}"` })
+
+const logOf = (...texts: ReadonlyArray<string>): string => {
+  const log = newLog()
+  Fs.writeFileSync(log, texts.map((text) => `${text}\n`).join(""))
+  return log
+}
+
+const idOf = (log: string): string => JSON.parse(Fs.readFileSync(`${log}.source`, "utf8")).id
+
+const noPostgres = because(whyNoPostgres())
+const noNats = because(whyNoNats())
+
+describe.skipIf(noPostgres)("to PostgreSQL", () => {
+  let server: Postgres | undefined
+  let AUDIT_DB = ""
+  beforeAll(async () => {
+    server = await Postgres.make({ settings: { fsync: "on" } })
+    AUDIT_DB = server.url()
+  })
+  afterAll(() => server?.stop())
+
+  it("ships once, fetches the same bytes back verified, and says how it stands", async () => {
+    const log = logOf(zero, one)
+    const env = { AUDIT_DB }
+    const before = await auditlog(["status", log])
+    expect([before.code, before.stdout]).toEqual([0, "it was never shipped\n"])
+
+    const missing = await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--once"], { env })
+    expect(missing.code).toBe(2)
+    expect(missing.stderr).toContain("run the setup first")
+
+    const shipped = await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--setup", "--once"], { env })
+    const source = `${idOf(log)}.1`
+    const bytes = Fs.statSync(log).size
+    expect(shipped.stderr).toContain(`has ${bytes} bytes of ${source}`)
+    expect([shipped.code, shipped.stdout]).toEqual([0, ""])
+    expect(shipped.stderr).not.toContain(server?.password)
+
+    const fetched = await auditlog(["fetch", "env:AUDIT_DB"], { env })
+    expect(fetched.stdout).toBe(Fs.readFileSync(log, "utf8"))
+    expect(fetched.stderr).toContain(": sound\n")
+    expect(fetched.code).toBe(0)
+
+    Fs.appendFileSync(log, `{"foreign":1}\n`)
+    const status = await auditlog(["status", "--json", log, "--to", "env:AUDIT_DB"], { env })
+    expect(JSON.parse(status.stdout)).toMatchObject({
+      source,
+      shipping: false,
+      destinations: [{ shippedBytes: bytes, unshippedBytes: 14, problem: "" }]
+    })
+    expect(status.code).toBe(0)
+  })
+
+  it("fetches a source by its name into a new file, and lists what there is", async () => {
+    const env = { AUDIT_DB }
+    const [first, second] = [logOf(zero), logOf(zero, one)]
+    for (const log of [first, second]) {
+      expect((await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--setup", "--once"], { env })).code).toBe(0)
+    }
+    const list = await auditlog(["fetch", "env:AUDIT_DB", "--list"], { env })
+    const sources = list.stdout.trimEnd().split("\n").map((line) => JSON.parse(line).source)
+    expect(sources).toEqual(expect.arrayContaining([`${idOf(first)}.1`, `${idOf(second)}.1`]))
+    const which = await auditlog(["fetch", "env:AUDIT_DB"], { env })
+    expect([which.code, which.stdout]).toEqual([2, ""])
+    expect(which.stderr).toContain(`--source ${idOf(first)}.1`)
+    const copy = Path.join(directory(), "copy.jsonl")
+    expect((await auditlog(["fetch", "env:AUDIT_DB", "--source", idOf(second), "-o", copy], { env })).code).toBe(0)
+    expect(Fs.readFileSync(copy, "utf8")).toBe(Fs.readFileSync(second, "utf8"))
+  })
+
+  it("says that a copy which was altered there is not sound", async () => {
+    const env = { AUDIT_DB }
+    const log = logOf(zero, one)
+    await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--setup", "--once"], { env })
+    server?.query(
+      `UPDATE auditlog.line SET line = replace(line, 'ada', 'eve') WHERE source = '${idOf(log)}' AND position = 0`
+    )
+    const fetched = await auditlog(["fetch", "env:AUDIT_DB", "--source", idOf(log)], { env })
+    expect(fetched.code).toBe(1)
+    expect(fetched.stderr).toContain("NOT SOUND")
+    server?.query(`DELETE FROM auditlog.line WHERE source = '${idOf(log)}' AND position = 0`)
+    const hole = await auditlog(["fetch", "env:AUDIT_DB", "--source", idOf(log)], { env })
+    expect([hole.code, hole.stdout]).toEqual([1, ""])
+    expect(hole.stderr).toContain("has lost the bytes from offset 0")
+  })
+
+  it("says that a log is another one than was shipped, and ships it as a new generation", async () => {
+    const env = { AUDIT_DB }
+    const log = logOf(zero, one)
+    await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--setup", "--once"], { env })
+    const restored = sealed(
+      `{"_audit":{"v":1,"writer":"01JD0000000000000000ABCDEF","seq":0,"at":"2026-11-23T09:15:02.114Z"}`
+    )
+    Fs.writeFileSync(log, `${restored}\n`)
+    const status = await auditlog(["status", log, "--to", "env:AUDIT_DB"], { env })
+    expect(status.code).toBe(1)
+    expect(status.stdout).toContain("and the log is another one")
+    const again = await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--once"], { env })
+    expect(again.stderr).toContain("restored, cut or repaired")
+    expect([again.code, again.stderr.includes(`${idOf(log)}.2`)]).toEqual([0, true])
+    const fetched = await auditlog(["fetch", "env:AUDIT_DB", "--source", idOf(log)], { env })
+    expect(fetched.stdout).toBe(`${restored}\n`)
+    expect(fetched.stderr).toContain("there are earlier generations")
+  })
+
+  it("follows, keeps a second shipper out, and ends when it is interrupted", async () => {
+    const env = { AUDIT_DB }
+    const log = logOf(zero)
+    const shipper = start(["ship", log, "--to", "env:AUDIT_DB", "--setup"], { env })
+    const [said] = await lines(shipper.stderr, 1)
+    expect(said).toContain(`shipping ${log} as ${idOf(log)}.1 to postgres://`)
+    Fs.appendFileSync(log, `${one}\n`)
+    const deadline = performance.now() + 15_000
+    for (;;) {
+      const [count] = server?.query(`SELECT count(*) FROM auditlog.line WHERE source = '${idOf(log)}'`) ?? []
+      if (count === "2") break
+      expect(performance.now(), `${count} lines have arrived`).toBeLessThan(deadline)
+    }
+    const second = await auditlog(["ship", log, "--to", "env:AUDIT_DB"], { env })
+    expect(second.code).toBe(2)
+    expect(second.stderr).toContain("another process of this machine ships it")
+    expect((await auditlog(["status", log])).stdout).toContain("a shipper is running")
+    shipper.kill("SIGTERM")
+    expect(await ended(shipper)).toBe(130)
+  })
+})
+
+describe.skipIf(noNats)("to NATS JetStream", () => {
+  let server: Nats | undefined
+  let url = ""
+  beforeAll(async () => {
+    server = await Nats.make(1)
+    url = `${server.urls[0]}/AUDIT?replicas=1&subject=audit`
+  })
+  afterAll(() => server?.stop())
+
+  it("refuses what promises too little, and ships where that is asked for", async () => {
+    const log = logOf(zero, one)
+    const weak = await auditlog(["ship", log, "--to", url, "--setup", "--once"])
+    expect(weak.code).toBe(2)
+    expect(weak.stderr).toContain("promises only pageCache and fsync is asked for")
+    const shipped = await auditlog(["ship", log, "--to", url, "--durability", "pageCache", "--once"])
+    expect([shipped.code, shipped.stdout]).toEqual([0, ""])
+    const fetched = await auditlog(["fetch", url])
+    expect([fetched.code, fetched.stdout]).toEqual([0, Fs.readFileSync(log, "utf8")])
+  })
+})
+
+describe("wrong usage", () => {
+  it.each([
+    [["ship", "audit.jsonl"], "there is no destination"],
+    [["ship", "audit.jsonl", "--to", "mysql://host/db"], "expected postgres://…"],
+    [["ship", "audit.jsonl", "--to", "env:NOT_SET"], "the variable NOT_SET is no destination"],
+    [["ship", "audit.jsonl", "--to", "https://x/v1/logs", "--once"], "promises only process"],
+    [["fetch", "https://x/v1/logs"], "a collector cannot be read back"],
+    [["ship", "audit.jsonl", "--to", "nats://127.0.0.1:1/AUDIT", "--once"], "cannot be reached"]
+  ])("%j ends with 2 and says what is wrong", async (args, message) => {
+    const { code, stderr, stdout } = await auditlog(args, { cwd: directory() })
+    expect(stderr).toContain(message)
+    expect([code, stdout]).toEqual([2, ""])
+    expect(stderr).not.toMatch(/\n\s+at /)
+  })
+})
