@@ -194,6 +194,7 @@ export const make = (
         catch: NatsErrors.appendFailure(name, from)
       })
       known.set(key, { sequence: acknowledged.seq, offset: to })
+      return undefined
     })
 
     const read: Destination.Destination["read"] = (source, from) =>

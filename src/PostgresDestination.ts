@@ -94,7 +94,7 @@ const failure =
   (destination: string) => (error: SqlError): Destination.DestinationUnavailable | Destination.DestinationRejected => {
     const code = codeOf(error.reason)
     const cause = error.reason.cause
-    const detail = cause instanceof Error ? cause.message : String(cause ?? "")
+    const detail = cause instanceof Error ? cause.message : ""
     const problem = `${error.message}${detail === "" || error.message.includes(detail) ? "" : `: ${detail}`}${
       code === "" ? "" : ` (${code})`
     }`
@@ -210,6 +210,7 @@ export const make = (
         ...(isAllText ? [] : [raws])
       ])
       if (row?.taken !== "1") return yield* new Destination.HeadMismatch({ destination: name, expected: from })
+      return undefined
     })
 
     const page = Effect.fnUntraced(function*(source: Destination.Source, from: number) {

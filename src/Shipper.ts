@@ -7,11 +7,13 @@
  * @since 0.1.0
  */
 import * as ByteSize from "effect/ByteSize"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
@@ -59,7 +61,7 @@ export interface RetainOptions {
  *
  * - `path`: the live file of the log.
  * - `durability`: what a required destination must promise at least; default `"fsync"`.
- * - `chunkSize`: how much goes at once, 64 KiB by default; a transaction or a record that is larger goes as a whole.
+ * - `chunkSize`: how much goes at once at most, 256 KiB by default; a transaction or a record that is larger goes as a whole.
  * - `linger`: how long to wait for more when there was nothing to do, 5 ms by default.
  * - `poll`: how often the log is looked at; default 100 ms. Changes the system announces are seen sooner, unless `watch`
  *   is false.
@@ -148,12 +150,13 @@ export interface Shipper {
   readonly wake: Effect.Effect<void>
 }
 
-/** Larger chunks hardly ship faster: 256 records of the usual size are about so many bytes. */
-const chunkBytesDefault = 64 * 1024
+/**
+ * What a log that is behind goes in: with 64 KiB PostgreSQL and JetStream take half as many records a second, since each
+ * chunk is a flush or a round of the quorum. A log that is not behind goes in what has come together in the meantime.
+ */
+const chunkBytesDefault = 256 * 1024
 
 const unshippedBytesDefault = 1024 * 1024 * 1024
-
-const retainCheckMillis = 60_000
 
 /** Ships of one run that may find the log to be another one; more is no restored file, but something at work. */
 const generationsMax = 10
@@ -249,7 +252,13 @@ const start = Effect.fnUntraced(function*(options: Options) {
     return yield* fail("stopped", `it was found to be another log ${generationsMax} times; what changes it?`)
   })
   yield* supervise.pipe(
-    Effect.catch((error) => Effect.andThen(Effect.sync(() => pumps.forEach((pump) => pump.end(error.problem))), error)),
+    // however it ends, nobody waits for ever
+    Effect.onExit((exit) =>
+      Effect.sync(() => {
+        const problem = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+        for (const pump of pumps) pump.end(problem instanceof ShipperError ? problem.problem : "shipping has ended")
+      })
+    ),
     (effect) => Deferred.into(effect, over),
     Effect.forkScoped
   )
@@ -262,27 +271,7 @@ const start = Effect.fnUntraced(function*(options: Options) {
         : millisOf("retain.age", retain.age, 24 * 60 * 60 * 1000),
       bytes: bytesOf("retain.size", retain.size, Number.POSITIVE_INFINITY)
     }
-    const warned = (problem: string): Effect.Effect<void> =>
-      Effect.annotateLogs(Effect.logWarning(`audit log: ${problem}`), { "auditlog.path": path })
-    const context = yield* Effect.context()
-    const check = Effect.scoped(Effect.flatMap(retain.appender, (appender) =>
-      ShipRetention.apply({
-        port: settings.port,
-        live: path,
-        limits,
-        nowMillis: () => clock.currentTimeMillisUnsafe(),
-        resumes: () => required.map(({ head }) => head?.resume),
-        appender,
-        warned: (problem) => Effect.runSyncWith(context)(warned(problem))
-      })))
-    // before that there is nothing that could be removed, or not enough is known
-    const caughtUp = Effect.forEach(required, (pump) => Effect.ignore(pump.caughtUp), { concurrency: "unbounded" })
-    yield* Effect.andThen(caughtUp, check).pipe(
-      Effect.catch((error) => warned(`shipped segments stay: ${error.message}`)),
-      Effect.andThen(Effect.sleep(retainCheckMillis)),
-      Effect.forever,
-      Effect.forkScoped
-    )
+    yield* Effect.forkScoped(ShipRetention.keep({ ...settings, limits, appender: retain.appender, required }))
   }
 
   const shipper: Shipper = {

@@ -40,6 +40,13 @@ const cases: ReadonlyArray<{
       "wait for the fibers forked inside a transaction before it ends"
   },
   {
+    reason: new AuditError.NotReplicated({ path, destinations: ["a", "b"], problem: "no acknowledgement within 5 ms" }),
+    committed: "unknown",
+    isRetryable: false,
+    message: `the record is in ${path}, but not acknowledged by a, b: no acknowledgement within 5 ms. ` +
+      "It is shipped when that is possible again; do not append it a second time"
+  },
+  {
     reason: new AuditError.StorageFull({ path, code: "ENOSPC", committed: "no" }),
     committed: "no",
     isRetryable: true,

@@ -17,6 +17,9 @@ const openRotating = Effect.fnUntraced(function*(path: string, size = 2000) {
 const live = <E>(title: string, body: () => Effect.Effect<void, E, Scope.Scope>) =>
   it.live(title, () => Effect.provide(body(), Logger.layer([], { mergeWithExisting: false })))
 
+const withFdatasync = (port: FilePort, fdatasync: FilePort["fdatasync"]): FilePort =>
+  Object.assign(Object.create(port) as FilePort, { fdatasync })
+
 const segments = (path: string) => Segment.pick(path, Fs.readdirSync(path.slice(0, path.lastIndexOf("/"))))
 
 /** What the program's log says meanwhile. */
@@ -188,16 +191,13 @@ describe("what is shipped", () => {
       const path = yield* temporaryLog
       const port = yield* FilePort
       const events: Array<string> = []
-      const traced: FilePort = {
-        ...port,
-        fdatasync: (fd, done) => {
-          const { size } = port.fstat(fd)
-          port.fdatasync(fd, (error) => {
-            events.push(`synced ${size}`)
-            done(error)
-          })
-        }
-      }
+      const traced = withFdatasync(port, (fd, done) => {
+        const { size } = port.fstat(fd)
+        port.fdatasync(fd, (error) => {
+          events.push(`synced ${size}`)
+          done(error)
+        })
+      })
       const { destination } = Destination.makeMemory()
       const seen = around(destination, (chunk, inner) => {
         events.push(`ship ${chunk.to}`)
@@ -225,10 +225,7 @@ describe("what is shipped", () => {
     Effect.gen(function*() {
       const path = yield* temporaryLog
       const port = yield* FilePort
-      const failing: FilePort = {
-        ...port,
-        fdatasync: (_, done) => done(Object.assign(new Error("EIO"), { code: "EIO" }))
-      }
+      const failing = withFdatasync(port, (_, done) => done(Object.assign(new Error("EIO"), { code: "EIO" })))
       Fs.writeFileSync(path, "{}\n")
       const { destination, memory } = Destination.makeMemory()
       const shipper = yield* Effect.provideService(ship(path, { destinations: [{ destination }] }), FilePort, failing)

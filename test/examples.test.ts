@@ -117,6 +117,12 @@ describe("examples", () => {
     assert.include(output, "lacks 0 to 0")
   })
 
+  it("09 waits for the copy, and reads the same bytes back", () => {
+    const output = run("09-ship.ts")
+    assert.include(output, "ada has paid: replicated\n")
+    assert.match(output, /^the copy has \d+ bytes: the same as the log$/m)
+  })
+
   it("07 lands the records of a script that succeeds, and none of one that fails", () => {
     const { stderr, stdout } = runScript("07-shell-transaction.sh")
     assert.strictEqual(

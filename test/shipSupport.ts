@@ -16,11 +16,10 @@ export const until = <E, R>(
     const { millis = 15_000 } = options
     const deadline = performance.now() + millis
     while (!(yield* condition)) {
-      if (performance.now() > deadline) {
-        const diagnosis = options.diagnosis === undefined ? "" : `: ${JSON.stringify(options.diagnosis())}`
-        return yield* Effect.die(new Error(`waited ${millis} ms for ${what}${diagnosis}`))
-      }
-      yield* Effect.sleep(5)
+      const diagnosis = options.diagnosis === undefined ? "" : `: ${JSON.stringify(options.diagnosis())}`
+      yield* performance.now() > deadline
+        ? Effect.die(new Error(`waited ${millis} ms for ${what}${diagnosis}`))
+        : Effect.sleep(5)
     }
   })
 

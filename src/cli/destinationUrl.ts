@@ -66,13 +66,8 @@ export const open = (
     }
   })
 
-/**
- * A URL without its password.
- *
- * @category printing
- * @since 0.1.0
- */
-export const withoutPassword = (url: string): string => url.replace(/(:\/\/[^/@:]*):[^/@]*@/, "$1@")
+/** A URL without its password. */
+const withoutPassword = (url: string): string => url.replace(/(:\/\/[^/@:]*):[^/@]*@/, "$1@")
 
 const parse = (text: string): Effect.Effect<URL, Output.Failure> =>
   Effect.try({

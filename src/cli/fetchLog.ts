@@ -83,6 +83,16 @@ const print = Effect.fnUntraced(function*(path: string) {
   }
 })
 
+const list = Effect.fnUntraced(function*(
+  destination: Destination.Destination,
+  sources: ReadonlyArray<Destination.Source>
+) {
+  for (const source of sources) {
+    const head = yield* Effect.mapError(destination.head(source), failure)
+    yield* Output.stdout(`${JSON.stringify({ source: Destination.formatSource(source), bytes: head?.offset ?? 0 })}\n`)
+  }
+})
+
 /**
  * Fetches. Fails with exit code 1 when what was read back is not sound or has a hole, with 2 when it cannot be read.
  *
@@ -92,15 +102,7 @@ const print = Effect.fnUntraced(function*(path: string) {
 export const run = Effect.fnUntraced(function*(args: Arguments) {
   const destination = yield* Effect.mapError(DestinationUrl.open(args.url, { log: undefined, setup: false }), failure)
   const sources = yield* Effect.mapError(destination.sources, failure)
-  if (args.list) {
-    for (const source of sources) {
-      const head = yield* Effect.mapError(destination.head(source), failure)
-      yield* Output.stdout(
-        `${JSON.stringify({ source: Destination.formatSource(source), bytes: head?.offset ?? 0 })}\n`
-      )
-    }
-    return
-  }
+  if (args.list) return yield* list(destination, sources)
   const source = yield* choose(sources, args.source)
   const { key } = yield* AppenderOptions.make({
     file: "fetched",
@@ -130,7 +132,7 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
   yield* say(report, source, destination)
   if (args.output === undefined) yield* Effect.catchTag(print(path), "StdoutClosed", () => Effect.void)
   else Fs.linkSync(path, resolve(args.output))
-  if (!report.sound) return yield* new Output.Failure({ exitCode: 1, lines: [] })
+  return yield* report.sound ? Effect.void : new Output.Failure({ exitCode: 1, lines: [] })
 })
 
 const say = (

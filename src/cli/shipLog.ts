@@ -95,11 +95,12 @@ export const run = Effect.fnUntraced(function*(args: Arguments): Effect.fn.Retur
   if (once) {
     yield* Effect.mapError(shipper.awaitShipped, stopped)
     const source = Destination.formatSource(yield* shipper.source)
-    for (const { destination, offset, required } of yield* shipper.status) {
-      if (!required) continue
-      yield* Output.stderr([`auditlog: ${Output.printable(destination)} has ${offset ?? 0} bytes of ${source}`])
-    }
-    return
+    const standing = (yield* shipper.status).filter(({ required }) => required)
+    return yield* Output.stderr(
+      standing.map(({ destination, offset }) =>
+        `auditlog: ${Output.printable(destination)} has ${offset ?? 0} bytes of ${source}`
+      )
+    )
   }
   const source = Destination.formatSource(yield* shipper.source)
   yield* Output.stderr([`auditlog: shipping ${Output.printable(file)} as ${source} to ${names}`])

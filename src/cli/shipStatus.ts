@@ -92,7 +92,8 @@ export const run: (
   }
   const report = { source: Destination.formatSource(source), shipping, destinations }
   yield* Output.stdout(args.json ? `${JSON.stringify(report)}\n` : text(report))
-  if (destinations.some(({ problem }) => problem !== "")) return yield* new Output.Failure({ exitCode: 1, lines: [] })
+  const isOther = destinations.some(({ problem }) => problem !== "")
+  return yield* isOther ? new Output.Failure({ exitCode: 1, lines: [] }) : Effect.void
 })
 
 const text = (report: {

@@ -23,11 +23,11 @@ export const codeOf = (error: unknown): number | undefined => {
   const { code, name } = error as { readonly code?: unknown; readonly name?: unknown }
   return typeof code === "number" && typeof name === "string" && name.startsWith("JetStream") ||
       typeof code === "number" && code > 10_000
-    ? Number(code)
+    ? code
     : undefined
 }
 
-const denied = ["PermissionViolationError", "AuthorizationError", "UserAuthenticationExpiredError"]
+const denied = new Set(["PermissionViolationError", "AuthorizationError", "UserAuthenticationExpiredError"])
 
 const names = (error: unknown): ReadonlyArray<string> => {
   const found: Array<string> = []
@@ -45,7 +45,7 @@ export const failure = (destination: string) => (error: unknown): DestinationUna
   const problem = text(error)
   const code = codeOf(error)
   const rejected = (reason: DestinationRejected["reason"]) => new DestinationRejected({ destination, reason, problem })
-  if (names(error).some((name) => denied.includes(name))) return rejected("denied")
+  if (names(error).some((name) => denied.has(name))) return rejected("denied")
   if (isOneOf(codes.tooLarge, code)) return rejected("tooLarge")
   if (isOneOf(codes.full, code)) return rejected("full")
   if (isOneOf(codes.invalid, code)) return rejected("invalid")

@@ -28,7 +28,7 @@ const utf8 = new TextDecoder()
  * A line as a log record: the whole line is its body, so that its hash can still be checked, and the fields that are no
  * objects are its attributes.
  */
-export const record = (line: Uint8Array, observedNano: string): unknown => {
+const record = (line: Uint8Array, observedNano: string): unknown => {
   const body = { stringValue: utf8.decode(line) }
   const parsed = Codec.parse(Codec.trim(line))
   if (parsed._tag !== "Record") return { observedTimeUnixNano: observedNano, ...severity, body }
@@ -78,5 +78,6 @@ export const rejection = (response: string): string | undefined => {
   const { partialSuccess } = (body ?? {}) as { readonly partialSuccess?: Readonly<Record<string, unknown>> }
   const rejected = Number(partialSuccess?.["rejectedLogRecords"] ?? 0)
   if (!(rejected > 0)) return undefined
-  return `${rejected} records were rejected: ${String(partialSuccess?.["errorMessage"] ?? "no reason was given")}`
+  const reason = partialSuccess?.["errorMessage"]
+  return `${rejected} records were rejected: ${typeof reason === "string" ? reason : "no reason was given"}`
 }

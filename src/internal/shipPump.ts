@@ -2,7 +2,7 @@
  * Ships one log to one destination, for ever: reads a run, flushes it, hands it over, and asks the destination where it
  * stands whenever an answer is missing. What the destination says is the truth; nothing is remembered here.
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -236,13 +236,14 @@ export class Pump {
     yield* Metric.update(Metrics.retries(this.destination.name), 1)
     yield* this.count
     // one mismatch is what a lost acknowledgement looks like
-    if (failure._tag === "HeadMismatch" && this.failures === 1) return
+    const isExpected = failure._tag === "HeadMismatch" && this.failures === 1
+    if (isExpected) return yield* Effect.void
     if (!this.isWarned) yield* this.log("Warn", `${failure.message}; trying again until it does`)
     this.isWarned = true
     this.state = "retrying"
     const most = Math.min(this.settings.retryMillisMax, retryMillisMin * 2 ** Math.min(this.failures - 1, 20))
     // spread, so that a thousand shippers do not come back in the same moment
-    yield* Effect.sleep(most * (0.5 + (yield* Random.next) / 2))
+    return yield* Effect.sleep(most * (0.5 + (yield* Random.next) / 2))
   })
 
   private readonly acknowledged = Effect.fnUntraced(function*(this: Pump, { bytes, lines, resume, to }: Chunk) {

@@ -1,8 +1,10 @@
 /**
  * Removes sealed segments that every required destination has.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import type { Appender } from "../Appender.ts"
 import type * as AuditError from "../AuditError.ts"
 import * as Codec from "../Codec.ts"
@@ -10,6 +12,7 @@ import type { FilePort } from "./filePort.ts"
 import * as ResumePoint from "./resumePoint.ts"
 import type { SegmentRemoved } from "./retention.ts"
 import * as Retention from "./retention.ts"
+import type { Pump } from "./shipPump.ts"
 import * as SourceSegments from "./sourceSegments.ts"
 
 /** Whether one destination, which stands there, has a segment to its end: also what a late write may have added. */
@@ -33,25 +36,51 @@ const hasPassed = (
   }
 }
 
-export const apply = (options: {
+interface Options {
   readonly port: FilePort
   readonly live: string
+  readonly clock: Clock.Clock
   readonly limits: { readonly ageMillis: number; readonly bytes: number }
-  readonly nowMillis: () => number
-  readonly resumes: () => ReadonlyArray<string | undefined>
-  readonly appender: Appender["Service"]
-  readonly warned: (problem: string) => void
-}): Effect.Effect<void, AuditError.AuditError> =>
-  Effect.suspend(() => {
-    const { appender, live, nowMillis, port } = options
-    const listed = SourceSegments.list(port, live)
-    const passed = options.resumes().map((resume) => hasPassed(port, live, listed, resume))
-    return Retention.apply({
-      ...options,
-      mayRemove: (path) => passed.length > 0 && passed.every((has) => has(path)),
-      append: (record) => append(record, nowMillis(), appender)
-    })
+  readonly appender: Effect.Effect<Appender["Service"], AuditError.AuditError, Scope.Scope>
+  readonly required: ReadonlyArray<Pump>
+}
+
+const apply = Effect.fnUntraced(function*(options: Options) {
+  const { clock, live, port, required } = options
+  const appender = yield* options.appender
+  const nowMillis = () => clock.currentTimeMillisUnsafe()
+  const listed = SourceSegments.list(port, live)
+  const passed = required.map(({ head }) => hasPassed(port, live, listed, head?.resume))
+  const problems: Array<string> = []
+  yield* Retention.apply({
+    port,
+    live,
+    limits: options.limits,
+    nowMillis,
+    mayRemove: (path) => passed.length > 0 && passed.every((has) => has(path)),
+    append: (record) => append(record, nowMillis(), appender),
+    warned: (problem) => problems.push(problem)
   })
+  for (const problem of problems) yield* warn(live, problem)
+})
+
+const warn = (live: string, problem: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(`audit log: ${problem}`), { "auditlog.path": live })
+
+const checkMillis = 60_000
+
+/** Looks once a minute, for ever. */
+export const keep = (options: Options): Effect.Effect<never> => {
+  // before that nothing could be removed, or not enough is known
+  const caughtUp = Effect.forEach(options.required, (pump) => Effect.ignore(pump.caughtUp), {
+    concurrency: "unbounded"
+  })
+  return Effect.andThen(caughtUp, Effect.scoped(apply(options))).pipe(
+    Effect.catch((error) => warn(options.live, `shipped segments stay: ${error.message}`)),
+    Effect.andThen(Effect.sleep(checkMillis)),
+    Effect.forever
+  )
+}
 
 /** Appends a record of the library's own. */
 const append = (

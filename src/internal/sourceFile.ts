@@ -13,7 +13,7 @@ export class SourceFileError extends Data.TaggedError("SourceFileError")<{
   readonly problem: string
 }> {}
 
-export const pathOf = (live: string): string => `${live}.source`
+const pathOf = (live: string): string => `${live}.source`
 
 const fileMode = 0o600
 

@@ -54,7 +54,7 @@ export const list = (port: FilePort, live: string): ReadonlyArray<Listed> => {
 const isSame = (segment: Listed | undefined, inode: string, path: string): boolean =>
   segment?.inode === inode && segment.path === path
 
-export const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** Opens a listed segment wherever it is by now; `undefined` if it is gone. */
 export const open = (port: FilePort, live: string, segment: Listed): number | undefined => {

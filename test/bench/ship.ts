@@ -127,11 +127,13 @@ export const ship = async (): Promise<void> => {
   await figures("memory", () => Promise.resolve(Destination.makeMemory().destination))
   if (whyNoPostgres() === undefined) {
     const server = await Postgres.make({ settings: { fsync: "on" } })
-    await figures("PostgreSQL", connect(server.url())).finally(() => server.stop())
+    await figures("PostgreSQL", connect(server.url()))
+    await server.stop()
   }
   if (whyNoNats() === undefined) {
     const nats = await Nats.make(3)
     const hosts = nats.urls.map((url) => url.slice("nats://".length)).join(",")
-    await figures("NATS, 3 replicas", connect(`nats://${hosts}/AUDIT`)).finally(() => nats.stop())
+    await figures("NATS, 3 replicas", connect(`nats://${hosts}/AUDIT`))
+    await nats.stop()
   }
 }

@@ -38,7 +38,6 @@ await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
     retryMax: 200,
     linger: 0
   })
-  if (seed !== 0) return yield* shipper.ended
-  yield* shipper.awaitShipped
+  yield* seed === 0 ? shipper.awaitShipped : shipper.ended
 })))
 process.exit(0)

@@ -189,6 +189,8 @@ const campaign = (what: string, url: string, options: {
 
 const timeout = 1000 * loopSeconds + settleMillis + 120_000
 
+// `check` asserts
+/* oxlint-disable vitest/expect-expect */
 describe("while the shipper, the writer and the servers are killed", () => {
   it("memory has the log byte for byte", () =>
     withDirectory((directory) =>
