@@ -97,11 +97,13 @@ export class Postgres {
       for (const path of [directory, passwordFile]) Fs.chownSync(path, uid, gid)
     }
     const server = new Postgres(directory, await freePort(), password, options)
-    server.run("initdb", [
-      ...["--pgdata", server.data, "--username", "postgres", "--pwfile", passwordFile],
-      ...["--auth-local", "trust", "--auth-host", "scram-sha-256"],
-      ...["--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"]
-    ])
+    const access = [
+      "--username=postgres",
+      `--pwfile=${passwordFile}`,
+      "--auth-local=trust",
+      "--auth-host=scram-sha-256"
+    ]
+    server.run("initdb", [`--pgdata=${server.data}`, ...access, "--encoding=UTF8", "--locale=C", "--no-sync"])
     await server.start()
     return server
   }
@@ -118,11 +120,12 @@ export class Postgres {
     const script = `"$@" >>"$0/log" 2>&1 & server=$!; cat >/dev/null; kill -QUIT "$server" 2>/dev/null; ` +
       `wait "$server"; if [ -e "$0/temporary" ]; then until rm -rf "$0" 2>/dev/null; do sleep 0.1; done; fi`
     Fs.writeFileSync(Path.join(this.directory, "temporary"), "")
-    this.shell = spawn("sh", [
-      ...["-c", script, this.directory, this.program("postgres"), "-D", this.data],
-      ...["-k", this.directory, "-h", "127.0.0.1", "-p", String(this.port)],
-      ...settings
-    ], { ...serverUser(), cwd: this.directory, stdio: ["pipe", "ignore", "ignore"] })
+    const where = ["-D", this.data, "-k", this.directory, "-h", "127.0.0.1", "-p", String(this.port)]
+    this.shell = spawn("sh", ["-c", script, this.directory, this.program("postgres"), ...where, ...settings], {
+      ...serverUser(),
+      cwd: this.directory,
+      stdio: ["pipe", "ignore", "ignore"]
+    })
     this.shell.stdin?.on("error", () => undefined)
     await this.until("start", startMillisMax, () => this.status() === "ready")
   }
@@ -140,10 +143,8 @@ export class Postgres {
 
   /** Runs SQL as the superuser through psql; returns its rows, columns separated by `|`. */
   query(sql: string, database = "postgres"): ReadonlyArray<string> {
-    const text = this.run("psql", [
-      ...["-h", this.directory, "-p", String(this.port), "-U", "postgres", "-d", database],
-      ...["-v", "ON_ERROR_STOP=1", "-qAtX", "-c", sql]
-    ])
+    const where = ["-h", this.directory, "-p", String(this.port), "-U", "postgres", "-d", database]
+    const text = this.run("psql", [...where, "-v", "ON_ERROR_STOP=1", "-qAtX", "-c", sql])
     return text === "" ? [] : text.trimEnd().split("\n")
   }
 
