@@ -136,8 +136,8 @@ export interface Status {
  *
  * **Details**
  *
- * `awaitShipped` succeeds when every required destination has all that was in the log when it was called; it fails when
- * one of them has stopped. `ended` fails when all destinations have stopped. `wake` looks at the log at once.
+ * `awaitShipped` succeeds when every required destination (or every one, where none is required) has all that was in the
+ * log when it was called; it fails when one of them has stopped. `ended` fails when all destinations have stopped. `wake` looks at the log at once.
  *
  * @category models
  * @since 0.1.0
@@ -277,7 +277,10 @@ const start = Effect.fnUntraced(function*(options: Options) {
   const shipper: Shipper = {
     source: Effect.sync(() => source),
     status: Effect.sync(() => pumps.map((pump) => statusOf(pump, clock.currentTimeMillisUnsafe()))),
-    awaitShipped: Effect.forEach(required, (pump) => pump.caughtUp, { concurrency: "unbounded", discard: true }).pipe(
+    awaitShipped: Effect.forEach(required.length > 0 ? required : pumps, (pump) => pump.caughtUp, {
+      concurrency: "unbounded",
+      discard: true
+    }).pipe(
       Effect.mapError(({ problem }) => fail("stopped", problem))
     ),
     ended: Deferred.await(over),

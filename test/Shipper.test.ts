@@ -435,16 +435,19 @@ describe("sealed segments", () => {
       const good = Destination.makeMemory({ name: "good" })
       const slow = Destination.makeMemory({ name: "slow" })
       let isOpen = false
-      const gated = around(slow.destination, (chunk, inner) => isOpen ? inner(chunk) : Effect.fail(unavailable))
+      const gated = around(slow.destination, (chunk, inner) => isOpen ? inner(chunk) : Effect.fail(rejected))
       for (let i = 0; i < 30; i++) yield* log.append(granted(`${i}`))
       const all = logText(path)
       const count = segments(path).length
-      const retain = { age: 1, appender: Effect.succeed(appender) }
+      let checks = 0
+      const checked = Effect.sync(() => checks++)
+      const retain = { age: 1, appender: Effect.acquireRelease(Effect.succeed(appender), () => checked) }
       const options = { destinations: [{ destination: good.destination }, { destination: gated }], retain }
 
       const first = yield* shipUntilStopped(path, options)
       const source = yield* first.shipper.source
       yield* until("the good one", Effect.sync(() => good.memory.text(source) === all))
+      yield* until("the check", Effect.sync(() => checks > 0))
       yield* first.stop
       assert.strictEqual(segments(path).length, count, "the slow one does not have them")
 

@@ -95,9 +95,8 @@ export const run = Effect.fnUntraced(function*(args: Arguments): Effect.fn.Retur
   if (once) {
     yield* Effect.mapError(shipper.awaitShipped, stopped)
     const source = Destination.formatSource(yield* shipper.source)
-    const standing = (yield* shipper.status).filter(({ required }) => required)
     return yield* Output.stderr(
-      standing.map(({ destination, offset }) =>
+      (yield* shipper.status).map(({ destination, offset }) =>
         `auditlog: ${Output.printable(destination)} has ${offset ?? 0} bytes of ${source}`
       )
     )
