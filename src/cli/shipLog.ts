@@ -28,6 +28,7 @@ export interface Arguments {
   readonly once: boolean
   readonly setup: boolean
   readonly retain: Duration.Duration | undefined
+  readonly linger: Duration.Duration | undefined
 }
 
 /**
@@ -62,7 +63,7 @@ const open = (url: string, { file, once, setup }: Arguments) =>
  * @since 0.1.0
  */
 export const run = Effect.fnUntraced(function*(args: Arguments): Effect.fn.Return<void, Output.Failure, Scope.Scope> {
-  const { also, durability, file, once, retain, to } = args
+  const { also, durability, file, linger, once, retain, to } = args
   const appenderOptions = yield* AppenderOptions.make({
     file,
     sync: undefined,
@@ -84,6 +85,7 @@ export const run = Effect.fnUntraced(function*(args: Arguments): Effect.fn.Retur
         ...others.map((destination) => ({ destination, required: false }))
       ],
       durability,
+      linger,
       retain: retain === undefined
         ? undefined
         // what is to be kept is decided here

@@ -12,6 +12,18 @@ import * as Option from "effect/Option"
 import * as Destination from "../../Destination.ts"
 import { parseAge } from "../../internal/environment.ts"
 
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** As people type them in a shell; the longer forms of `Duration` are understood too. */
+const parseDuration = (text: string): Duration.Duration => {
+  const [, count, unit = ""] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? []
+  const duration = count === undefined ? parseAge(text) : Duration.millis(Number(count) * (units[unit] ?? 0))
+  if (duration === undefined) throw new Error("a duration such as 500ms, 1s, 24h or \"7 days\"")
+  return duration
+}
+
+const problem = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
 /**
  * Ships a log to destinations that replicate.
  *
@@ -54,19 +66,23 @@ export const command = Command.make(
     retain: Flag.String("retain").pipe(
       Flag.withMetavar("24h"),
       Flag.withDescription("Remove sealed segments that are older and that every destination of --to has"),
-      Flag.mapTryCatch((text) => {
-        const hours = /^(\d+)h$/.exec(text)
-        const age = hours === null ? parseAge(text) : Duration.hours(Number(hours[1]))
-        if (age === undefined) throw new Error("a duration such as 24h or \"7 days\"")
-        return age
-      }, (error) => error instanceof Error ? error.message : String(error)),
+      Flag.mapTryCatch(parseDuration, problem),
+      Flag.optional
+    ),
+    linger: Flag.String("linger").pipe(
+      Flag.withMetavar("5ms"),
+      Flag.withDescription("How long to wait for more when there was nothing to do; 1s spares a large fleet's servers"),
+      Flag.mapTryCatch(parseDuration, problem),
       Flag.optional
     )
   },
   (args) =>
     Effect.flatMap(
       Effect.promise(() => import("../shipLog.ts")),
-      ({ run }) => Effect.scoped(run({ ...args, retain: Option.getOrUndefined(args.retain) }))
+      ({ run }) =>
+        Effect.scoped(
+          run({ ...args, retain: Option.getOrUndefined(args.retain), linger: Option.getOrUndefined(args.linger) })
+        )
     )
 ).pipe(
   Command.withShortDescription("Ship a log to destinations that replicate"),
