@@ -7,6 +7,7 @@ import { processes } from "./processes.ts"
 import { profiles } from "./profile.ts"
 import { query, read, verify } from "./read.ts"
 import { scale } from "./scale.ts"
+import { ship } from "./ship.ts"
 import { startup } from "./startup.ts"
 import { transaction } from "./transaction.ts"
 
@@ -19,6 +20,7 @@ export const benches: ReadonlyArray<Bench> = [
   read,
   query,
   verify,
+  ship,
   lint,
   startup,
   scale,

@@ -5,13 +5,13 @@
 import { Effect, Exit, Logger, Schema, Scope } from "effect"
 import * as Layer from "effect/Layer"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { open } from "../../src/cli/destinationUrl.ts"
 import { Appender, AuditLog, Destination, FileAppender, Shipper } from "../../src/index.ts"
 import { Nats, whyNoNats } from "../servers/nats.ts"
 import { Postgres, whyNoPostgres } from "../servers/postgres.ts"
+import { type Bench, interleave, type Settings, type Side } from "./harness.ts"
 
 const records = 100_000
 const appendsPerSecond = 10_000
@@ -87,53 +87,84 @@ const latencies = (path: string, destination: Destination.Destination) =>
     return millis
   }))
 
-const figures = async (name: string, destinationOf: (scope: Scope.Scope) => Promise<Destination.Destination>) => {
-  const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "auditlog-bench-"))
-  const scope = Effect.runSync(Scope.make())
-  try {
-    const path = Path.join(directory, "audit.jsonl")
-    await run(Effect.gen(function*() {
-      const log = yield* openLog(yield* FileAppender.make({ path, sync: "never", rotate: { size: "8 MiB" } }))
-      for (let i = 0; i < records; i += 100) {
-        yield* Effect.forEach(Array.from({ length: 100 }), () => log.append(record), { concurrency: "unbounded" })
+const figures = (
+  name: string,
+  settings: Settings,
+  destinationOf: (scope: Scope.Scope) => Promise<Destination.Destination>
+): Side => ({
+  name,
+  run: async () => {
+    const directory = Fs.mkdtempSync(Path.join(settings.directory, "ship-"))
+    const scope = Effect.runSync(Scope.make())
+    try {
+      const path = Path.join(directory, "audit.jsonl")
+      await run(Effect.gen(function*() {
+        const log = yield* openLog(yield* FileAppender.make({ path, sync: "never", rotate: { size: "8 MiB" } }))
+        for (let i = 0; i < records; i += 100) {
+          yield* Effect.forEach(Array.from({ length: 100 }), () => log.append(record), { concurrency: "unbounded" })
+        }
+      }))
+      const destination = await destinationOf(scope)
+      const rate = await throughput(path, destination)
+      const lags = await lag(Path.join(directory, "lag.jsonl"), destination)
+      const { local, replicated } = await latencies(Path.join(directory, "latency.jsonl"), destination)
+      return {
+        rate,
+        lag50: at(lags, 0.5),
+        lag99: at(lags, 0.99),
+        local50: at(local, 0.5),
+        local99: at(local, 0.99),
+        replicated50: at(replicated, 0.5),
+        replicated99: at(replicated, 0.99)
       }
-    }))
-    const destination = await destinationOf(scope)
-    const perSecond = await throughput(path, destination)
-    const lags = await lag(Path.join(directory, "lag.jsonl"), destination)
-    const { local, replicated } = await latencies(Path.join(directory, "latency.jsonl"), destination)
-    const pair = (values: ReadonlyArray<number>): string =>
-      `${at(values, 0.5).toFixed(2)}/${at(values, 0.99).toFixed(1)}`
-    console.log(
-      name.padEnd(20) + `${Math.round(perSecond / 1000)} k/s`.padStart(10) +
-        `${at(lags, 0.5).toFixed(0)}/${at(lags, 0.99).toFixed(0)} ms`.padStart(14) +
-        `${pair(local)} ms`.padStart(15) + `${pair(replicated)} ms`.padStart(15)
-    )
-  } finally {
-    await Effect.runPromise(Scope.close(scope, Exit.void))
-    Fs.rmSync(directory, { recursive: true, force: true })
+    } finally {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      Fs.rmSync(directory, { recursive: true, force: true })
+    }
   }
-}
+})
 
 const connect = (url: string) => (scope: Scope.Scope): Promise<Destination.Destination> =>
   Effect.runPromise(Scope.provide(open(url, { log: undefined, setup: true }), scope))
 
-export const ship = async (): Promise<void> => {
-  console.log(`ship: ${Os.cpus()[0]?.model ?? "cpu"}, Node ${process.versions.node}, records of about 400 bytes`)
-  console.log(
-    "".padEnd(20) + "shipped".padStart(10) + "lag p50/p99".padStart(14) + "local".padStart(15) +
-      "replicated".padStart(15)
-  )
-  await figures("memory", () => Promise.resolve(Destination.makeMemory().destination))
-  if (whyNoPostgres() === undefined) {
-    const server = await Postgres.make({ settings: { fsync: "on" } })
-    await figures("PostgreSQL", connect(server.url()))
-    await server.stop()
-  }
-  if (whyNoNats() === undefined) {
-    const nats = await Nats.make(3)
-    const hosts = nats.urls.map((url) => url.slice("nats://".length)).join(",")
-    await figures("NATS, 3 replicas", connect(`nats://${hosts}/AUDIT`))
-    await nats.stop()
+export const ship: Bench = {
+  name: "ship",
+  title: "Shipping to a destination",
+  columns: [
+    { key: "rate", label: "records/s", digits: 0 },
+    { key: "lag50", label: "lag p50 ms", digits: 0 },
+    { key: "lag99", label: "lag p99 ms", digits: 0 },
+    { key: "local50", label: "local p50 ms", digits: 2 },
+    { key: "local99", label: "local p99 ms", digits: 1 },
+    { key: "replicated50", label: "replicated p50 ms", digits: 2 },
+    { key: "replicated99", label: "replicated p99 ms", digits: 1 }
+  ],
+  run: async (settings) => {
+    const rounds = settings.rounds ?? (settings.quick ? 1 : 3)
+    const postgres = whyNoPostgres() === undefined ? await Postgres.make({ settings: { fsync: "on" } }) : undefined
+    const nats = whyNoNats() === undefined ? await Nats.make(3) : undefined
+    let stream = 0
+    try {
+      const sides = [figures("memory", settings, () => Promise.resolve(Destination.makeMemory().destination))]
+      if (postgres !== undefined) sides.push(figures("PostgreSQL, fsync", settings, connect(postgres.url())))
+      if (nats !== undefined) {
+        const hosts = nats.urls.map((url) => url.slice("nats://".length)).join(",")
+        // a stream for each round, so that a limit of its size is none of this
+        sides.push(
+          figures("NATS, 3 replicas", settings, (scope) => connect(`nats://${hosts}/AUDIT${stream++}`)(scope))
+        )
+      }
+      return {
+        rows: await interleave(sides, rounds),
+        rounds,
+        findings: [
+          `Lag: how much later a record is at the destination, at ${appendsPerSecond} appends a second. Local and ` +
+          "replicated: one append after another, acknowledged by the local file, or by the destination too."
+        ]
+      }
+    } finally {
+      await postgres?.stop()
+      await nats?.stop()
+    }
   }
 }
