@@ -42,6 +42,7 @@ export interface TransactionPlace extends Schema.Schema.Type<typeof TransactionP
  * previous record, `seen` that of the newest line of another writer which this one had seen. `tx` stands on every
  * record of a transaction of more than one. `try` counts the attempts to append it, absent for the first. `trace` is
  * `<trace id>-<span id>` of the span that was current. `key` names the key of the line's HMAC.
+ * `src` is the identity of the row that a relay took the record from, `<outbox id>:<row id>`.
  *
  * @category models
  * @since 0.1.0
@@ -56,7 +57,8 @@ export const Stamp = Schema.Struct({
   tx: Schema.optionalKey(TransactionPlace),
   try: Schema.optionalKey(Schema.Natural),
   trace: Schema.optionalKey(Schema.String),
-  key: Schema.optionalKey(Schema.String)
+  key: Schema.optionalKey(Schema.String),
+  src: Schema.optionalKey(Schema.String)
 })
 
 /**

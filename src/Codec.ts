@@ -18,7 +18,8 @@ import { isStamp } from "./internal/stampShape.ts"
  * **Details**
  *
  * `fields` is the JSON text of the record without its braces, `fieldsBytes` its length in UTF-8. `at` and `trace` go
- * into the stamp. `tag` is the record's `_tag`, for messages. `value` is the record as the caller gave it.
+ * into the stamp. `tag` is the record's `_tag`, for messages. `value` is the record as the caller gave it. `source` is
+ * the identity of the outbox row that the record comes from, the `src` of its stamp.
  *
  * @category models
  * @since 0.1.0
@@ -30,6 +31,7 @@ export interface Encoded {
   readonly trace: string | undefined
   readonly tag: string | undefined
   readonly value: unknown
+  readonly source?: string | undefined
 }
 
 /**
@@ -98,7 +100,7 @@ const optional = (name: string, value: string | undefined): string => value === 
  * @category encoding
  * @since 0.1.0
  */
-export const head = (record: Pick<Encoded, "fields" | "at" | "trace">, position: Position): string => {
+export const head = (record: Pick<Encoded, "fields" | "at" | "trace" | "source">, position: Position): string => {
   const { attempt, key, prev, seen, seq, tx, writer } = position
   return `{"_audit":{"v":${formatVersion},"writer":"${writer}","seq":${seq},"at":"${record.at}"` +
     optional("prev", prev) +
@@ -107,6 +109,7 @@ export const head = (record: Pick<Encoded, "fields" | "at" | "trace">, position:
     (attempt === 0 ? "" : `,"try":${attempt}`) +
     optional("trace", record.trace) +
     optional("key", key) +
+    optional("src", record.source) +
     (record.fields === "" ? "}" : `},${record.fields}`)
 }
 
@@ -158,13 +161,19 @@ const widestUnkeyed = seal(
 /**
  * The length in bytes, with its newline, of the longest line a record can become. It depends on the record's own
  * fields and on the id of the key alone, not on when, where or in which transaction the record is written; so the
- * same record is always within a limit or always over it.
+ * same record is always within a limit or always over it. Only a record out of an outbox is longer, by its `source`.
  *
  * @category sizes
  * @since 0.1.0
  */
-export const lineBytesMax = (fieldsBytes: number, key: string | undefined): number =>
-  widestUnkeyed + optional("key", key).length + (fieldsBytes === 0 ? 0 : fieldsBytes + 1)
+export const lineBytesMax = (fieldsBytes: number, key: string | undefined, source?: string | undefined): number =>
+  widestUnkeyed + optional("key", key).length + (source === undefined ? 0 : sourceBytesMax) +
+  (fieldsBytes === 0 ? 0 : fieldsBytes + 1)
+
+/** The greatest length of a `source`: an outbox id of 32 characters, a colon and the greatest number of a row. */
+const sourceLengthMax = 32 + 1 + String(2n ** 63n - 1n).length
+
+const sourceBytesMax = optional("src", "0".repeat(sourceLengthMax)).length
 
 /**
  * Why a line is not a whole record.

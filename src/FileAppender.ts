@@ -160,7 +160,7 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
     const append: Appender["Service"]["append"] = (records) => {
       if (records.length === 0) return Effect.succeed([])
       let bytes = 0
-      for (const record of records) bytes += Codec.lineBytesMax(record.fieldsBytes, limits.key)
+      for (const record of records) bytes += Codec.lineBytesMax(record.fieldsBytes, limits.key, record.source)
       return commits.submit(() => group(records), bytes)
     }
     if (settings.retain !== undefined) {

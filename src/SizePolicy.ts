@@ -112,7 +112,7 @@ export const limitsDefault: Limits = {
  * @since 0.1.0
  */
 export const isOversize = (limits: Limits, record: Codec.Encoded): boolean =>
-  Codec.lineBytesMax(record.fieldsBytes, limits.key) > limits.sizePolicy.limitBytes
+  Codec.lineBytesMax(record.fieldsBytes, limits.key, record.source) > limits.sizePolicy.limitBytes
 
 /**
  * Measures a record: the longest line it can become, in bytes, and whether that is over the policy's limit. Fails if
@@ -125,7 +125,7 @@ export const admit = (
   limits: Limits,
   record: Codec.Encoded
 ): Result.Result<{ readonly sizeBytes: number; readonly oversize: boolean }, RecordTooLarge> => {
-  const sizeBytes = Codec.lineBytesMax(record.fieldsBytes, limits.key)
+  const sizeBytes = Codec.lineBytesMax(record.fieldsBytes, limits.key, record.source)
   const oversize = sizeBytes > limits.sizePolicy.limitBytes
   const limitBytes = oversize && limits.sizePolicy._tag === "Reject"
     ? Math.min(limits.sizePolicy.limitBytes, limits.recordBytesMax)

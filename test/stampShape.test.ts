@@ -19,7 +19,8 @@ const full = {
   tx: { id: ulid, i: 0, n: 2 },
   try: 1,
   trace: `${"a".repeat(32)}-${"b".repeat(16)}`,
-  key: "2026-11"
+  key: "2026-11",
+  src: "a1:7"
 }
 
 /** What JSON can hold in the place of a value. */

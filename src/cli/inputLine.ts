@@ -5,8 +5,8 @@
  */
 import * as Result from "effect/Result"
 import type * as Codec from "../Codec.ts"
+import * as JsonText from "../internal/jsonText.ts"
 import * as SizePolicy from "../SizePolicy.ts"
-import * as JsonText from "./jsonText.ts"
 import { printable } from "./output.ts"
 
 /**

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
+import * as JsonText from "../internal/jsonText.ts"
 import type * as LogEntry from "../LogEntry.ts"
-import * as JsonText from "./jsonText.ts"
 import { printable } from "./output.ts"
 
 type Style = "dim" | "tag" | "key"

@@ -11,9 +11,9 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Result from "effect/Result"
 import { type AuditErrorReason, InvalidRecord, TransactionClosed, Unavailable } from "../AuditError.ts"
 import type * as Codec from "../Codec.ts"
+import * as JsonText from "../internal/jsonText.ts"
 import * as SizePolicy from "../SizePolicy.ts"
 import * as Transaction from "../Transaction.ts"
-import * as JsonText from "./jsonText.ts"
 import type * as Protocol from "./transactionProtocol.ts"
 
 /**

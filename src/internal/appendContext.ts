@@ -17,7 +17,7 @@ export const warnOversize = Effect.fnUntraced(
   function*(records: ReadonlyArray<Codec.Encoded>, limits: SizePolicy.Limits) {
     for (const record of records) {
       if (!SizePolicy.isOversize(limits, record)) continue
-      const sizeBytes = Codec.lineBytesMax(record.fieldsBytes, limits.key)
+      const sizeBytes = Codec.lineBytesMax(record.fieldsBytes, limits.key, record.source)
       const { limitBytes } = limits.sizePolicy
       const which = record.tag === undefined ? "audit record" : `audit record ${JSON.stringify(record.tag)}`
       yield* Metric.update(Metrics.oversize, 1)

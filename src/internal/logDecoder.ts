@@ -9,6 +9,7 @@ import type { AuditRecord, LogEntry, Place } from "../LogEntry.ts"
 import * as LineScanner from "./lineScanner.ts"
 import * as Reassembly from "./reassembly.ts"
 import * as Salvage from "./salvage.ts"
+import { SourceRepeats } from "./sourceRepeats.ts"
 
 export interface DecodeOptions {
   readonly keys?: ReadonlyArray<HashChain.Key> | undefined
@@ -26,6 +27,7 @@ export class LogDecoder {
   private file = ""
   private scanner: LineScanner.LineScanner
   private readonly reassembly = new Reassembly.Reassembly<AuditRecord>()
+  private readonly sources = new SourceRepeats()
   private readonly digests: HashChain.Digests
   private readonly hasKeys: boolean
   private readonly salvages: boolean
@@ -122,7 +124,12 @@ export class LogDecoder {
   /** Hands on what the last record has released: the record itself, or a transaction, or nothing. */
   private hand(entries: Array<LogEntry>): void {
     const { records, repeats } = this.released
-    for (let i = 0; i < records.length; i++) entries.push(records[i]!)
+    for (let i = 0; i < records.length; i++) {
+      const record = records[i]!
+      if (record.stamp.src === undefined || !this.sources.isRepeat(record.stamp.src, record.fields)) {
+        entries.push(record)
+      }
+    }
     for (const repeat of repeats) this.compare(repeat, entries)
     records.length = 0
     repeats.length = 0

@@ -67,10 +67,12 @@ const txCountKey = words(`,"n":`)
 const tryKey = words(`,"try":`)
 const traceKey = words(`,"trace":"`)
 const keyKey = words(`,"key":"`)
+const srcKey = words(`,"src":"`)
 const hashKey = words(`,"_hash":"`)
 const atLength = "2026-11-23T09:15:02.114Z".length
 const traceLength = 49
 const keyLengthMax = 64
+const srcLengthMax = 128
 
 /** The shortest line: a first record without fields. */
 const lineBytesMin = lineStartLength + writerLength + 8 + 1 + 7 + atLength + 2 + tailLength
@@ -81,6 +83,7 @@ const charClass = (pattern: RegExp): Uint8Array =>
 const ulidChars = charClass(/[0-9A-HJKMNP-TV-Z]/)
 const keyChars = charClass(/[\w.-]/)
 const traceChars = charClass(/[0-9a-f-]/)
+const srcChars = charClass(/[\w.:-]/)
 
 const comma = 44
 const quote = 34
@@ -99,6 +102,8 @@ export class StampReader {
   txAt = -1
   keyAt = -1
   keyEnd = -1
+  srcAt = -1
+  srcEnd = -1
   /** Where the stamp ends, after its brace. */
   bodyAt = 0
   /** Where the tail begins: the hash covers the line up to here. */
@@ -142,6 +147,7 @@ export class StampReader {
     this.seenAt = -1
     this.txAt = -1
     this.keyAt = -1
+    this.srcAt = -1
     this.attempt = 0
     if (bytes[at] !== brace && !this.optionals(at, tailAt)) return false
     if (bytes[at] === brace) this.bodyAt = at + 1
@@ -166,6 +172,11 @@ export class StampReader {
 
   get key(): string | undefined {
     return this.keyAt < 0 ? undefined : this.bytes.toString("latin1", this.keyAt, this.keyEnd)
+  }
+
+  /** The outbox row that the record comes from. */
+  get source(): string | undefined {
+    return this.srcAt < 0 ? undefined : this.bytes.toString("latin1", this.srcAt, this.srcEnd)
   }
 
   get transaction(): string {
@@ -216,6 +227,14 @@ export class StampReader {
       while (end < limit && end - this.keyAt < keyLengthMax && keyChars[bytes[end]!] === 1) end++
       this.keyEnd = end
       if (end === this.keyAt || bytes[end] !== quote) return false
+      at = end + 1
+    }
+    if (is8(view, at, srcKey)) {
+      this.srcAt = at + 8
+      let end = this.srcAt
+      while (end < limit && end - this.srcAt < srcLengthMax && srcChars[bytes[end]!] === 1) end++
+      this.srcEnd = end
+      if (end === this.srcAt || bytes[end] !== quote) return false
       at = end + 1
     }
     this.bodyAt = at + 1
@@ -270,10 +289,13 @@ const isTime = (view: DataView, at: number): boolean =>
   isShape(view.getInt32(at + 16, true), -0xffff01, 0x2e00003a) &&
   isShape(view.getInt32(at + 20, true), -0x1000000, 0x5a000000)
 
+const isSource = /^[\w.:-]{1,128}$/
+
 /** A line that `Codec.parse` understands, written so that a {@link StampReader} can read its stamp: without fields. */
 export const canonical = (record: Extract<Codec.Parsed, { readonly _tag: "Record" }>, hash: string): Buffer => {
-  const { at, key, prev, seen, seq, tx, writer } = record.stamp
-  const head = Codec.head({ fields: "", at, trace: undefined }, {
+  const { at, key, prev, seen, seq, src, tx, writer } = record.stamp
+  const source = src !== undefined && isSource.test(src) ? src : undefined
+  const head = Codec.head({ fields: "", at, trace: undefined, source }, {
     writer,
     seq,
     prev,

@@ -23,7 +23,8 @@ const optional: { readonly [key: string]: (value: unknown) => boolean } = {
   tx: isPlace,
   try: isNatural,
   trace: (value) => typeof value === "string",
-  key: (value) => typeof value === "string"
+  key: (value) => typeof value === "string",
+  src: (value) => typeof value === "string"
 }
 
 /** Whether a value that was parsed from JSON is a stamp. */

@@ -2,19 +2,13 @@
  * From the text of one line to a record that says exactly what the text says. `JSON.parse` alone is not enough for an
  * audit log: of two equal keys it keeps the last, it rounds 12345678901234567890 and makes 1e400 infinite, and its
  * errors often do not say where.
- *
- * @since 0.1.0
  */
 import * as Result from "effect/Result"
 import * as Codec from "../Codec.ts"
-import { nestingDepthMax } from "../internal/jsonLine.ts"
-import { printable } from "./output.ts"
+import * as JsonLine from "./jsonLine.ts"
 
 /**
  * What is wrong with a text, and the offset of the character that shows it, where there is one.
- *
- * @category models
- * @since 0.1.0
  */
 export interface TextFault {
   readonly problem: string
@@ -30,9 +24,6 @@ const json = JSON as unknown as {
 
 /**
  * Parses JSON and keeps the digits of numbers that JavaScript would write in another way.
- *
- * @category parsing
- * @since 0.1.0
  */
 export const parseExact = (text: string): unknown =>
   json.parse(
@@ -55,9 +46,6 @@ const attempt = (parse: () => unknown): { readonly value: unknown } | { readonly
  * **Details**
  *
  * Besides what `Codec.encode` refuses: anything but one JSON object, and a key that an object has twice.
- *
- * @category encoding
- * @since 0.1.0
  */
 export const encode = (text: string, at: string): Result.Result<Codec.Encoded, TextFault> => {
   const plain = attempt(() => JSON.parse(text))
@@ -76,6 +64,9 @@ export const encode = (text: string, at: string): Result.Result<Codec.Encoded, T
   }))
 }
 
+/** A string as people are shown it: quoted, and safe to print. */
+const shown = (text: string): string => JsonLine.escape(JSON.stringify(text))
+
 const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const word = /true|false|null/y
 const escapeSequence = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y
@@ -88,9 +79,6 @@ const reserved: { readonly [key: string]: string } = {
 /**
  * Finds why a text is not a record: the first place at which it is not JSON, not one object, has a key twice or a
  * reserved one, or is nested too deeply. `undefined` if it finds nothing.
- *
- * @category parsing
- * @since 0.1.0
  */
 export const explain = (text: string): TextFault | undefined => {
   let at = 0
@@ -100,7 +88,7 @@ export const explain = (text: string): TextFault | undefined => {
     const code = text.codePointAt(at)
     return code === undefined
       ? fault(`it ends where ${expected} should follow`)
-      : fault(`expected ${expected}, found ${printable(JSON.stringify(String.fromCodePoint(code)))}`)
+      : fault(`expected ${expected}, found ${shown(String.fromCodePoint(code))}`)
   }
   const skipSpace = (): void => {
     while (text[at] === " " || text[at] === "\t" || text[at] === "\r" || text[at] === "\n") at++
@@ -121,7 +109,7 @@ export const explain = (text: string): TextFault | undefined => {
         at++
         return undefined
       }
-      if (char < " ") return fault(`the control character ${printable(char)} must be escaped in a string`)
+      if (char < " ") return fault(`the control character ${shown(char).slice(1, -1)} must be escaped in a string`)
       if (char !== "\\") at++
       else if (!match(escapeSequence)) return fault("a backslash begins no escape that JSON knows")
     }
@@ -157,7 +145,7 @@ export const explain = (text: string): TextFault | undefined => {
       if (wrong !== undefined) return wrong
       const key = JSON.parse(text.slice(start, at)) as string
       if (keys.has(key)) {
-        return fault(`the key ${printable(JSON.stringify(key))} stands here for the second time`, start)
+        return fault(`the key ${shown(key)} stands here for the second time`, start)
       }
       if (depth === 0 && Object.hasOwn(reserved, key)) return fault(reserved[key]!, start)
       keys.add(key)
@@ -173,7 +161,7 @@ export const explain = (text: string): TextFault | undefined => {
     const char = text[at]
     if (char === "\"") return string()
     if (char !== "{" && char !== "[") return match(number) || match(word) ? undefined : found("a value")
-    if (depth >= nestingDepthMax) return fault(`nested deeper than ${nestingDepthMax} levels`)
+    if (depth >= JsonLine.nestingDepthMax) return fault(`nested deeper than ${JsonLine.nestingDepthMax} levels`)
     return char === "{" ? object(depth) : members("]", () => value(depth + 1))
   }
 

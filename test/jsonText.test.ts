@@ -4,7 +4,7 @@
  */
 import * as Result from "effect/Result"
 import { expect, it } from "vitest"
-import { encode, explain } from "../src/cli/jsonText.ts"
+import { encode, explain } from "../src/internal/jsonText.ts"
 
 /** A small generator of numbers, so that a failing text can be made again. */
 const random = (seed: number) => (below: number): number => {
