@@ -124,6 +124,47 @@ export class TransactionClosed extends Schema.TaggedError<TransactionClosed>(
 }
 
 /**
+ * The log stages its records in the transactions of a SQL database, and no transaction of that client is open in this
+ * fiber.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class NoTransaction extends Schema.TaggedError<NoTransaction>("effect-auditlog/AuditError/NoTransaction")(
+  "NoTransaction",
+  {}
+) {
+  override get message(): string {
+    return "no SQL transaction is open here on the client of this audit log. Nothing was written; " +
+      "append inside sql.withTransaction of that client, or use the transaction of the log"
+  }
+  /** Whether the record may be in the log. */
+  readonly committed: Committed = "no"
+  /** Whether the same append can succeed when it is tried again. */
+  readonly isRetryable: boolean = false
+}
+
+/**
+ * An append inside a SQL transaction failed, and the transaction came to its end all the same: it is rolled back, since
+ * it would have committed what nothing in the log speaks of. `problem` is what the append said.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class NotStaged extends Schema.TaggedError<NotStaged>("effect-auditlog/AuditError/NotStaged")("NotStaged", {
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `the transaction is rolled back, since an audit record of it was not staged: ${this.problem}. ` +
+      `Let the failure of an append fail the transaction, or try it inside a savepoint (a nested withTransaction)`
+  }
+  /** Whether the record may be in the log. */
+  readonly committed: Committed = "no"
+  /** Whether the same append can succeed when it is tried again. */
+  readonly isRetryable: boolean = false
+}
+
+/**
  * The file system has no room: `ENOSPC`, `EDQUOT` or `EFBIG`. The log stays usable and recovers by itself when there
  * is room again.
  *
@@ -292,6 +333,8 @@ export const AuditErrorReason = Schema.Union([
   RecordTooLarge,
   TransactionTooLarge,
   TransactionClosed,
+  NoTransaction,
+  NotStaged,
   StorageFull,
   NotVerified,
   DurabilityUnknown,

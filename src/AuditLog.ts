@@ -25,10 +25,12 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { Appender, makeMemory } from "./Appender.ts"
 import * as AuditError from "./AuditError.ts"
-import type { Buffered, Receipt, Written } from "./AuditRecord.ts"
+import type { Buffered, Receipt } from "./AuditRecord.ts"
 import type * as Codec from "./Codec.ts"
 import * as AppendContext from "./internal/appendContext.ts"
+import * as CurrentTransaction from "./internal/currentTransaction.ts"
 import * as RecordEncoder from "./internal/recordEncoder.ts"
+import { Outbox } from "./Outbox.ts"
 import * as SizePolicy from "./SizePolicy.ts"
 import * as Transaction from "./Transaction.ts"
 
@@ -152,6 +154,17 @@ export interface ServiceClass<Self, Name extends string, S extends Schema.Constr
    * writes to its own file; logs of this class on one appender share their transactions.
    */
   readonly layer: Layer.Layer<Self, never, Appender>
+  /**
+   * The log on top of an outbox: an append inside a SQL transaction stages its record there, so that it reaches the log
+   * if and only if the transaction commits. Code that appends is the same as with {@link ServiceClass.layer}.
+   *
+   * **Details**
+   *
+   * Without an open SQL transaction an append fails with `NoTransaction`. `transaction` runs its effect in a SQL
+   * transaction of the client, or in a savepoint of the one that is open. What is appended through `scoped` is staged when
+   * the scope closes, which has to be inside the SQL transaction.
+   */
+  readonly layerOutbox: Layer.Layer<Self, never, Outbox>
   /** The log in memory, and the {@link TestLog} that shows what landed. */
   readonly layerTest: Layer.Layer<Self | Test<Self>>
   /** `layerTest` with limits of its own, such as a size policy that rejects. */
@@ -184,13 +197,9 @@ export const Service = <Self>() =>
   const Test = Context.Service<Test<Self>, TestLog<S["Type"]>>(`effect-auditlog/${name}/Test`)
   const encoder = RecordEncoder.make(schema)
   // One reference for each appender, so that a transaction of one log never takes the records of another.
-  const references = new WeakMap<Appender["Service"], TransactionReference>()
+  const references = new WeakMap<Appender["Service"], CurrentTransaction.CurrentTransaction>()
   const build = (appender: Appender["Service"]): AuditLog<S["Type"]> => {
-    const reference = references.get(appender) ??
-      Context.Reference<Transaction.Transaction | undefined>(
-        `effect-auditlog/${name}/Transaction/${referenceCount++}`,
-        { defaultValue: () => undefined }
-      )
+    const reference = references.get(appender) ?? CurrentTransaction.make(name)
     references.set(appender, reference)
     return make(encoder, appender, reference)
   }
@@ -220,35 +229,48 @@ export const Service = <Self>() =>
     // A layer value is built once for all nested provides of it: without `fresh` the log of an outer one would stand in
     // for that of an inner one, on another file.
     layer: Layer.fresh(Layer.effect(key, Effect.map(Appender, build))),
+    layerOutbox: Layer.fresh(
+      Layer.effect(
+        key,
+        Effect.map(Outbox, (outbox) => {
+          const log = make(encoder, outbox, CurrentTransaction.make(name), outbox.refuse)
+          return { ...log, transaction: outbox.transaction }
+        })
+      )
+    ),
     layerTest: layerTestWith({}),
     layerTestWith,
     transaction: <B, E, R>(effect: Effect.Effect<B, E, R>) => key.use((log) => log.transaction(effect))
   })
 }
 
-type TransactionReference = Context.Reference<Transaction.Transaction | undefined>
-
-/** How many references have been made: their keys must differ. */
-let referenceCount = 0
-
 const make = <A>(
   encoder: RecordEncoder.RecordEncoder,
-  appender: Appender["Service"],
-  Current: TransactionReference
+  appender: Appender["Service"] | Outbox["Service"],
+  Current: CurrentTransaction.CurrentTransaction,
+  /** What the outbox does about an append that failed. */
+  refuse?: Outbox["Service"]["refuse"]
 ): AuditLog<A> => {
+  const failed = (error: AuditError.AuditError): Effect.Effect<void> =>
+    refuse === undefined
+      ? AppendContext.countError(error)
+      : Effect.andThen(AppendContext.countError(error), refuse(error))
   const { limits } = appender
   const store = (
     span: string,
     records: ReadonlyArray<Codec.Encoded>,
     fiber: Fiber.Fiber<unknown, unknown>
-  ): Effect.Effect<ReadonlyArray<Written>, AuditError.AuditError> => {
-    const stored = AppendContext.traced(span, fiber, records.length, appender.append(records))
+  ): Effect.Effect<ReadonlyArray<Receipt>, AuditError.AuditError> => {
+    const append: Effect.Effect<ReadonlyArray<Receipt>, AuditError.AuditError> = appender.append(records)
+    const stored = AppendContext.traced(span, fiber, records.length, append)
     return limits.sizePolicy._tag === "Warn" && records.some((record) => SizePolicy.isOversize(limits, record))
       ? Effect.tap(stored, () => Effect.ignoreCause(AppendContext.warnOversize(records, limits)))
       : stored
   }
 
-  const admit = (encoded: Codec.Encoded): Exit.Exit<Prepared, AuditError.AuditError> => {
+  const admit = (record: Codec.Encoded): Exit.Exit<Prepared, AuditError.AuditError> => {
+    // out of an outbox a line is longer by the identity of its row
+    const encoded = refuse === undefined ? record : { ...record, source: "" }
     const admitted = SizePolicy.admit(limits, encoded)
     if (Result.isFailure(admitted)) return Exit.fail(AuditError.make(admitted.failure))
     const { oversize, sizeBytes } = admitted.success
@@ -300,6 +322,12 @@ const make = <A>(
       : Effect.succeed(records.map(buffered))
   }
 
+  /** What becomes of an append of one record: one node of Effect for success and failure. */
+  const oneReceipt = {
+    onSuccess: (receipts: ReadonlyArray<Receipt>) => Exit.succeed(receipts[0]!),
+    onFailure: (cause: Cause.Cause<AuditError.AuditError>) => Effect.tapError(Effect.failCause(cause), failed)
+  }
+
   const writer = (
     current: (fiber: Fiber.Fiber<unknown, unknown>) => Transaction.Transaction | undefined
   ): Writer<A> => ({
@@ -315,7 +343,7 @@ const make = <A>(
     appendAll: (records) =>
       Effect.withFiber<ReadonlyArray<Receipt>, AuditError.AuditError>((fiber) =>
         Effect.flatMap(prepareAll(records, fiber), (prepared) => write(prepared, fiber, current(fiber)))
-      ).pipe(Effect.tapError(AppendContext.countError))
+      ).pipe(Effect.tapError(failed))
   })
 
   const land = (tx: Transaction.Transaction): Effect.Effect<void, AuditError.AuditError> =>
@@ -327,7 +355,7 @@ const make = <A>(
       }
       const joined = Transaction.add(tx.parent, records, sizeBytes, limits)
       return Result.isFailure(joined) ? Effect.fail(AuditError.make(joined.failure)) : Effect.void
-    }).pipe(Effect.tapError(AppendContext.countError), Effect.uninterruptible)
+    }).pipe(Effect.tapError(failed), Effect.uninterruptible)
 
   return {
     ...writer((fiber) => fiber.getRef(Current)),
@@ -358,13 +386,6 @@ const make = <A>(
 /** Whether an effect has its value already, so that nothing need be built around it. */
 const ready = <B, E>(effect: Effect.Effect<B, E>): effect is Exit.Success<B, E> =>
   Exit.isExit(effect) && Exit.isSuccess(effect)
-
-/** What becomes of an append of one record: one node of Effect for success and failure. */
-const oneReceipt = {
-  onSuccess: (receipts: ReadonlyArray<Receipt>) => Exit.succeed(receipts[0]!),
-  onFailure: (cause: Cause.Cause<AuditError.AuditError>) =>
-    Effect.tapError(Effect.failCause(cause), AppendContext.countError)
-}
 
 interface Prepared {
   readonly encoded: Codec.Encoded

@@ -19,7 +19,15 @@ export * as Appender from "./Appender.ts"
 /** @since 0.1.0 */
 export * as Transaction from "./Transaction.ts"
 /** @since 0.1.0 */
+export * as Outbox from "./Outbox.ts"
+/** @since 0.1.0 */
 export * as AuditLog from "./AuditLog.ts"
+/** @since 0.1.0 */
+export * as OutboxSchema from "./OutboxSchema.ts"
+/** @since 0.1.0 */
+export * as SqlOutbox from "./SqlOutbox.ts"
+/** @since 0.1.0 */
+export * as SqliteClient from "./SqliteClient.ts"
 /** @since 0.1.0 */
 export * as Segment from "./Segment.ts"
 /** @since 0.1.0 */

@@ -98,6 +98,20 @@ const cases: ReadonlyArray<{
     message: `cannot append to ${path}: write failed (EIO). The record may be in the log or not`
   },
   {
+    reason: new AuditError.NoTransaction(),
+    committed: "no",
+    isRetryable: false,
+    message: "no SQL transaction is open here on the client of this audit log. Nothing was written; " +
+      "append inside sql.withTransaction of that client, or use the transaction of the log"
+  },
+  {
+    reason: new AuditError.NotStaged({ problem: "invalid record" }),
+    committed: "no",
+    isRetryable: false,
+    message: "the transaction is rolled back, since an audit record of it was not staged: invalid record. " +
+      "Let the failure of an append fail the transaction, or try it inside a savepoint (a nested withTransaction)"
+  },
+  {
     reason: new AuditError.Closed({ path }),
     committed: "no",
     isRetryable: false,

@@ -1,0 +1,285 @@
+/**
+ * Audit records that exist if and only if a SQL transaction committed: they are staged in a table by the transaction
+ * itself, and a relay (`OutboxRelay`) takes them to the log.
+ *
+ * Nothing is buffered in memory: commit, rollback and savepoints are the database's job. A record that could not be staged
+ * keeps its transaction from committing, also where the program makes nothing of the failure.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Scheduler from "effect/Scheduler"
+import * as SqlClient from "effect/sql/SqlClient"
+import type { Connection } from "effect/sql/SqlConnection"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import * as AuditError from "./AuditError.ts"
+import type { Buffered } from "./AuditRecord.ts"
+import * as Codec from "./Codec.ts"
+import * as AppendContext from "./internal/appendContext.ts"
+import * as OutboxBell from "./internal/outboxBell.ts"
+import { Outbox } from "./Outbox.ts"
+import * as OutboxSchema from "./OutboxSchema.ts"
+import * as SizePolicy from "./SizePolicy.ts"
+
+/**
+ * The options of an outbox.
+ *
+ * **Details**
+ *
+ * `limits` are those of the log that the relay writes, by default those of a log with default options: what cannot be
+ * appended there is refused when it is staged. `notify` announces staged rows with `pg_notify`, inside the transaction,
+ * to a relay in another process that listens; it costs PostgreSQL a lock on each commit, so the default is not to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly limits?: Partial<SizePolicy.Limits> | undefined
+  readonly notify?: boolean | undefined
+}
+
+/** What {@link audited} has to look at before it commits. */
+interface Guard {
+  /** The first staging that failed inside. */
+  problem: string | undefined
+  /** A refusal could not be written to the table, so only this says that there was one. */
+  unwritten: boolean
+}
+
+const CurrentGuard = Context.Reference<Guard | undefined>("effect-auditlog/SqlOutbox/Guard", {
+  defaultValue: () => undefined
+})
+
+/** What stands for the path of a log in messages. */
+const target = "the table audit_outbox"
+
+const unavailable = (error: SqlError, what: string, committed: AuditError.Committed): AuditError.AuditError =>
+  AuditError.make(
+    new AuditError.Unavailable({
+      path: target,
+      problem: `${what} (${error.reason._tag}: ${error.message})`,
+      committed,
+      isRetryable: error.isRetryable,
+      cause: error
+    })
+  )
+
+/** The connection of the transaction that is open in the fiber; its second half is the depth of savepoints. */
+const levelOf = (sql: SqlClient.SqlClient, fiber: Fiber.Fiber<unknown, unknown>) =>
+  Context.getOrUndefined(fiber.context, sql.transactionService)
+
+// Between the check that the transaction is open and the insert no other fiber may run: it could end the transaction,
+// and on SQLite begin one of its own on the same connection.
+const together = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(effect, Scheduler.PreventSchedulerYield, true)
+
+/** Wakes the relays after the commit; fails if the transaction of this fiber has ended. */
+const announce = (sql: SqlClient.SqlClient): Effect.Effect<void, AuditError.AuditError> =>
+  Effect.catchCause(sql.afterCommit(ringing), () => Effect.fail(AuditError.make(new AuditError.TransactionClosed())))
+
+const ringing = Effect.sync(OutboxBell.ring)
+
+const insert = (
+  sql: SqlClient.SqlClient,
+  dialect: OutboxSchema.Dialect,
+  connection: Connection,
+  rows: ReadonlyArray<OutboxSchema.Row>,
+  notify: boolean
+): Effect.Effect<void, AuditError.AuditError> => {
+  const { text, values } = OutboxSchema.insertStatement(dialect, rows, notify)
+  return together(
+    Effect.andThen(
+      announce(sql),
+      Effect.mapError(
+        connection.execute(text, values, undefined),
+        (error) => unavailable(error, "staging failed", "no")
+      )
+    )
+  )
+}
+
+/** Leaves a row that makes the COMMIT fail, unless a savepoint takes it back. */
+const refuse = (sql: SqlClient.SqlClient, error: AuditError.AuditError): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    const level = levelOf(sql, fiber)
+    if (level === undefined || error.reason._tag === "TransactionClosed") return Effect.void
+    const guard = fiber.getRef(CurrentGuard)
+    if (guard !== undefined) guard.problem ??= error.message
+    const place = OutboxSchema.dialectOf(sql) === "pg" ? "$1" : "?"
+    const text = `INSERT INTO audit_outbox_refusal (reason) VALUES (${place})`
+    return together(Effect.andThen(announce(sql), level[0].execute(text, [error.message], undefined))).pipe(
+      // PostgreSQL refuses everything in a transaction in which a statement has failed, its COMMIT too
+      Effect.catchCause(() =>
+        Effect.sync(() => {
+          if (guard !== undefined) guard.unwritten = true
+        })
+      ),
+      Effect.asVoid
+    )
+  })
+
+/**
+ * Makes an outbox on the client in the context.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: (options?: Options) => Effect.Effect<Outbox["Service"], never, SqlClient.SqlClient> = Effect
+  .fnUntraced(function*(options = {}) {
+    const sql = yield* SqlClient.SqlClient
+    const dialect = OutboxSchema.dialectOf(sql)
+    const limits: SizePolicy.Limits = { ...SizePolicy.limitsDefault, ...options.limits }
+    const notify = options.notify ?? false
+    const append: Outbox["Service"]["append"] = (records) =>
+      Effect.withFiber<ReadonlyArray<Buffered>, AuditError.AuditError>((fiber) => {
+        const level = levelOf(sql, fiber)
+        if (level === undefined) return Effect.fail(AuditError.make(new AuditError.NoTransaction()))
+        if (records.length === 0) return Effect.succeed([])
+        const rows = records.map(toRow)
+        const inserted = rows.length <= OutboxSchema.statementRowsMax
+          ? insert(sql, dialect, level[0], rows, notify)
+          : Effect.forEach(
+            Array.from(
+              { length: Math.ceil(rows.length / OutboxSchema.statementRowsMax) },
+              (_, i) => rows.slice(i * OutboxSchema.statementRowsMax, (i + 1) * OutboxSchema.statementRowsMax)
+            ),
+            (some) => insert(sql, dialect, level[0], some, notify),
+            { discard: true }
+          )
+        return Effect.as(inserted, records.map((record) => buffered(limits, record)))
+      })
+    return Outbox.of({
+      limits,
+      append,
+      refuse: (error) => refuse(sql, error),
+      transaction: (effect) =>
+        Effect.suspend(() => {
+          let ended = false
+          const body = Effect.mapError(effect, (error) => new Failed(error)).pipe(
+            Effect.tap(() =>
+              Effect.sync(() => {
+                ended = true
+              })
+            )
+          )
+          return Effect.mapError(
+            auditedOn(sql, body),
+            (error) =>
+              error instanceof Failed
+                ? error.error
+                : isSqlError(error)
+                ? unavailable(
+                  error,
+                  ended ? "the COMMIT failed" : "the transaction did not begin",
+                  outcome(error, ended)
+                )
+                : error
+          )
+        })
+    })
+  })
+
+/** Keeps the errors of an effect apart from those of its transaction. */
+class Failed<E> {
+  readonly error: E
+  constructor(error: E) {
+    this.error = error
+  }
+}
+
+/** A COMMIT whose answer did not come may have been carried out. */
+const outcome = (error: SqlError, ended: boolean): AuditError.Committed =>
+  ended && (error.reason._tag === "ConnectionError" || error.reason._tag === "UnknownError") ? "unknown" : "no"
+
+const toRow = ({ at, fields, trace }: Codec.Encoded): OutboxSchema.Row => ({ at, trace, record: `{${fields}}` })
+
+const buffered = (limits: SizePolicy.Limits, record: Codec.Encoded): Buffered => ({
+  writer: undefined,
+  seq: undefined,
+  bytes: Codec.lineBytesMax(record.fieldsBytes, limits.key, ""),
+  hash: undefined,
+  durability: "buffered",
+  oversize: SizePolicy.isOversize(limits, { ...record, source: "" })
+})
+
+/**
+ * The outbox as a service, on the client that is provided.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Outbox, never, SqlClient.SqlClient> =>
+  Layer.effect(Outbox, make(options))
+
+/**
+ * Stages JSON objects as they are, in the transaction that is open in the calling fiber: for programs that have no typed
+ * log.
+ *
+ * **Details**
+ *
+ * Fails with `NoTransaction` if none of the outbox's client is open, and with `InvalidRecord` or `RecordTooLarge` for what
+ * could never be appended. After a failure the transaction cannot commit; a savepoint can be rolled back.
+ *
+ * @category staging
+ * @since 0.1.0
+ */
+export const stage = (records: Iterable<object>): Effect.Effect<void, AuditError.AuditError, Outbox> =>
+  Outbox.use((outbox) =>
+    Effect.withFiber<void, AuditError.AuditError>((fiber) => {
+      const encoded: Array<Codec.Encoded> = []
+      for (const record of records) {
+        const one = Codec.encode(record, {
+          at: AppendContext.timestamp(fiber),
+          trace: AppendContext.trace(fiber),
+          value: record
+        })
+        if (Result.isFailure(one)) return Exit.fail(AuditError.make(one.failure))
+        const admitted = SizePolicy.admit(outbox.limits, { ...one.success, source: "" })
+        if (Result.isFailure(admitted)) return Exit.fail(AuditError.make(admitted.failure))
+        encoded.push(one.success)
+      }
+      return Effect.asVoid(outbox.append(encoded))
+    }).pipe(Effect.tapError((error) => outbox.refuse(error)))
+  )
+
+const auditedOn = <A, E, R>(
+  sql: SqlClient.SqlClient,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AuditError.AuditError | SqlError, R> =>
+  Effect.withFiber((fiber) => {
+    const guard: Guard = fiber.getRef(CurrentGuard) ?? { problem: undefined, unwritten: false }
+    const check = Effect.suspend((): Effect.Effect<void, AuditError.AuditError> => {
+      const { problem } = guard
+      if (problem === undefined) return Effect.void
+      const refused = Effect.fail(AuditError.make(new AuditError.NotStaged({ problem })))
+      return sql`SELECT reason FROM audit_outbox_refusal LIMIT 1`.pipe(
+        Effect.catch(() => refused),
+        // a savepoint that was rolled back has taken the refusal with it
+        Effect.flatMap((rows) => rows.length > 0 || guard.unwritten ? refused : Effect.void)
+      )
+    })
+    return sql.withTransaction(Effect.tap(effect, () => check)).pipe(Effect.provideService(CurrentGuard, guard))
+  })
+
+/**
+ * Runs an effect in a transaction of the client, or in a savepoint of the one that is open, and looks before the end
+ * whether every staging inside succeeded.
+ *
+ * **Details**
+ *
+ * As `sql.withTransaction`, with a better answer to a program that swallows the failure of an append: `NotStaged`, where
+ * the plain one fails with the violation of the constraint `audit_record_was_not_staged`. It costs nothing as long as
+ * nothing fails.
+ *
+ * @category transactions
+ * @since 0.1.0
+ */
+export const audited = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AuditError.AuditError | SqlError, R | SqlClient.SqlClient> =>
+  SqlClient.SqlClient.use((sql) => auditedOn(sql, effect))

@@ -1,0 +1,265 @@
+/**
+ * Staged records exist if and only if their transaction committed, on every database, whatever ends the transaction.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, type Scope } from "effect"
+import { SqlClient } from "effect/sql"
+import { type AuditLog, Outbox, SizePolicy, SqlOutbox } from "../src/index.ts"
+import { contents, kinds, order, type Sql } from "./sqlSupport.ts"
+import { Audit, granted } from "./support.ts"
+
+/** The typed log on the outbox of a client. */
+const auditOn = (sql: Sql, options?: SqlOutbox.Options) =>
+  Layer.fresh(Audit.layerOutbox).pipe(
+    Layer.provide(SqlOutbox.layer(options)),
+    Layer.provide(Layer.succeed(SqlClient.SqlClient, sql)),
+    Layer.build,
+    Effect.map((context) => Effect.provideContext(Audit, context)),
+    Effect.flatten
+  )
+
+const nothing = { orders: [], staged: [], refusals: 0 }
+
+const reasonOf = (exit: Exit.Exit<unknown, unknown>): unknown => {
+  if (Exit.isSuccess(exit)) return "success"
+  const error = Cause.squash(exit.cause)
+  return typeof error === "object" && error !== null && "reason" in error
+    ? (error.reason as { readonly _tag: string })._tag
+    : error
+}
+
+for (const kind of kinds()) {
+  describe(`an outbox on ${kind.name}`, () => {
+    /** A test with a database, a typed log on its outbox, and a transaction of an order and its record. */
+    const check = (
+      name: string,
+      body: (test: {
+        readonly sql: Sql
+        readonly another: Effect.Effect<Sql, unknown, Scope.Scope>
+        readonly log: AuditLog.AuditLog<typeof Audit.schema.Type>
+        readonly pay: (id: string) => Effect.Effect<void, unknown>
+      }) => Effect.Effect<void, unknown, Scope.Scope>
+    ): void => {
+      it.live(name, () =>
+        Effect.gen(function*() {
+          const { another, sql } = yield* kind.make
+          const log = yield* auditOn(sql)
+          const pay = (id: string) => Effect.andThen(order(sql, id), log.append(granted(id))).pipe(Effect.asVoid)
+          yield* body({ sql, another, log, pay })
+        }))
+    }
+
+    check(
+      "stages what commits, in order, with the receipt of a buffered record",
+      ({ log, pay, sql }) =>
+        Effect.gen(function*() {
+          const receipt = yield* sql.withTransaction(
+            Effect.andThen(pay("a"), Effect.andThen(pay("b"), log.append(granted("c"))))
+          )
+          assert.strictEqual(receipt.durability, "buffered")
+          assert.deepStrictEqual(yield* contents(sql), { orders: ["a", "b"], staged: ["a", "b", "c"], refusals: 0 })
+          const [row] = yield* sql<{ at: string }>`SELECT at FROM audit_outbox ORDER BY id LIMIT 1`
+          assert.match(row!.at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+        })
+    )
+
+    check("leaves nothing after a failure, a defect or an interruption", ({ pay, sql }) =>
+      Effect.gen(function*() {
+        const failing = yield* Effect.exit(sql.withTransaction(Effect.andThen(pay("a"), Effect.fail("no" as const))))
+        assert.strictEqual(reasonOf(failing), "no")
+        const dying = yield* Effect.exit(sql.withTransaction(Effect.andThen(pay("b"), Effect.die("bug"))))
+        assert.strictEqual(reasonOf(dying), "bug")
+        const paid = yield* Deferred.make<void>()
+        const fiber = yield* Effect.forkChild(
+          sql.withTransaction(
+            pay("c").pipe(Effect.andThen(Deferred.succeed(paid, undefined)), Effect.andThen(Effect.never))
+          )
+        )
+        yield* Deferred.await(paid)
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(yield* contents(sql), nothing)
+      }))
+
+    check(
+      "keeps a savepoint that succeeds and drops one that is rolled back",
+      ({ pay, sql }) =>
+        Effect.gen(function*() {
+          yield* sql.withTransaction(Effect.gen(function*() {
+            yield* pay("a")
+            yield* sql.withTransaction(pay("b"))
+            yield* Effect.exit(sql.withTransaction(Effect.andThen(pay("c"), Effect.fail("back"))))
+            yield* pay("d")
+          }))
+          const kept = ["a", "b", "d"]
+          assert.deepStrictEqual(yield* contents(sql), { orders: kept, staged: kept, refusals: 0 })
+        })
+    )
+
+    check("drops what a deferred constraint refuses at COMMIT", ({ pay, sql }) =>
+      Effect.gen(function*() {
+        yield* sql.unsafe(
+          "CREATE TABLE lines (order_id text REFERENCES orders (id) DEFERRABLE INITIALLY DEFERRED)"
+        )
+        const exit = yield* Effect.exit(
+          sql.withTransaction(Effect.andThen(pay("a"), sql`INSERT INTO lines (order_id) VALUES ('nobody')`))
+        )
+        assert.isTrue(Exit.isFailure(exit))
+        assert.deepStrictEqual(yield* contents(sql), nothing)
+        yield* sql.withTransaction(pay("b"))
+        assert.deepStrictEqual(yield* contents(sql), { orders: ["b"], staged: ["b"], refusals: 0 })
+      }))
+
+    check(
+      "does not commit an order whose record failed, also if the program swallows it",
+      ({ log, pay, sql }) =>
+        Effect.gen(function*() {
+          const huge = Effect.exit(log.append(granted("x".repeat(2_000_000))))
+          const plain = yield* Effect.exit(sql.withTransaction(Effect.andThen(pay("a"), huge)))
+          assert.match(String(Cause.squash((plain as Exit.Failure<unknown, unknown>).cause)), /./)
+          assert.deepStrictEqual(yield* contents(sql), nothing)
+          const guarded = yield* Effect.exit(
+            Effect.provideService(SqlOutbox.audited(Effect.andThen(pay("b"), huge)), SqlClient.SqlClient, sql)
+          )
+          assert.strictEqual(reasonOf(guarded), "NotStaged")
+          assert.strictEqual(reasonOf(yield* Effect.exit(log.transaction(Effect.andThen(pay("c"), huge)))), "NotStaged")
+          assert.deepStrictEqual(yield* contents(sql), nothing)
+        })
+    )
+
+    check(
+      "does not commit an order whose record the database refused, also if it is swallowed",
+      ({ log, pay, sql }) =>
+        Effect.gen(function*() {
+          yield* sql`ALTER TABLE audit_outbox RENAME TO audit_outbox_gone`
+          const swallowing = (id: string) => Effect.andThen(order(sql, id), Effect.exit(log.append(granted(id))))
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(sql.withTransaction(swallowing("a")))))
+          const guarded = yield* Effect.exit(
+            Effect.provideService(SqlOutbox.audited(swallowing("b")), SqlClient.SqlClient, sql)
+          )
+          assert.strictEqual(reasonOf(guarded), "NotStaged")
+          yield* sql`ALTER TABLE audit_outbox_gone RENAME TO audit_outbox`
+          assert.deepStrictEqual(yield* contents(sql), nothing)
+          yield* sql.withTransaction(pay("c"))
+          assert.deepStrictEqual((yield* contents(sql)).staged, ["c"])
+        })
+    )
+
+    check(
+      "commits when the savepoint around a failed append is rolled back",
+      ({ log, pay, sql }) =>
+        Effect.gen(function*() {
+          const tried = Effect.exit(
+            sql.withTransaction(Effect.andThen(pay("a"), log.append(granted("x".repeat(2_000_000)))))
+          )
+          yield* sql.withTransaction(Effect.andThen(tried, pay("b")))
+          yield* log.transaction(Effect.andThen(tried, pay("c")))
+          assert.deepStrictEqual(yield* contents(sql), { orders: ["b", "c"], staged: ["b", "c"], refusals: 0 })
+        })
+    )
+
+    check("refuses an append without a transaction", ({ log, sql }) =>
+      Effect.gen(function*() {
+        assert.strictEqual(reasonOf(yield* Effect.exit(log.append(granted("a")))), "NoTransaction")
+        assert.deepStrictEqual(yield* contents(sql), nothing)
+      }))
+
+    check(
+      "refuses an append in the transaction of another client of the same database",
+      ({ another, log, sql }) =>
+        Effect.gen(function*() {
+          const other = yield* another
+          const exit = yield* Effect.exit(
+            other.withTransaction(Effect.andThen(other`SELECT 1`, log.append(granted("a"))))
+          )
+          assert.strictEqual(reasonOf(exit), "NoTransaction")
+          assert.deepStrictEqual(yield* contents(sql), nothing)
+        })
+    )
+
+    check(
+      "refuses the append of a fiber that outlives its transaction, also while another one is open",
+      (test) =>
+        Effect.gen(function*() {
+          const { log, pay, sql } = test
+          const ended = yield* Deferred.make<void>()
+          const straggler = yield* sql.withTransaction(
+            Effect.forkDetach(Effect.andThen(Deferred.await(ended), Effect.exit(log.append(granted("late")))))
+          )
+          const exit = yield* sql.withTransaction(
+            Effect.gen(function*() {
+              yield* pay("a")
+              yield* Deferred.succeed(ended, undefined)
+              return yield* Fiber.join(straggler)
+            })
+          )
+          assert.strictEqual(reasonOf(exit), "TransactionClosed")
+          assert.deepStrictEqual(yield* contents(sql), { orders: ["a"], staged: ["a"], refusals: 0 })
+        })
+    )
+
+    check(
+      "runs the log's own transaction as one of the database, and an inner one as a savepoint",
+      ({ log, pay, sql }) =>
+        Effect.gen(function*() {
+          yield* log.transaction(Effect.gen(function*() {
+            yield* pay("a")
+            yield* Effect.exit(log.transaction(Effect.andThen(pay("b"), Effect.fail("back"))))
+            yield* log.appendAll([granted("c"), granted("d")])
+          }))
+          const failing = yield* Effect.exit(log.transaction(Effect.andThen(pay("e"), Effect.fail("no"))))
+          assert.strictEqual(reasonOf(failing), "no")
+          assert.deepStrictEqual(yield* contents(sql), { orders: ["a"], staged: ["a", "c", "d"], refusals: 0 })
+        })
+    )
+
+    check(
+      "says of a failed COMMIT of the log's transaction that nothing is in the log",
+      ({ log, pay, sql }) =>
+        Effect.gen(function*() {
+          yield* sql.unsafe("CREATE TABLE lines (order_id text REFERENCES orders (id) DEFERRABLE INITIALLY DEFERRED)")
+          const error = yield* Effect.flip(
+            log.transaction(Effect.andThen(pay("a"), sql`INSERT INTO lines (order_id) VALUES ('nobody')`))
+          )
+          assert.deepInclude(error as object, { _tag: "AuditError", committed: "no" })
+          assert.match((error as Error).message, /the COMMIT failed/)
+        })
+    )
+
+    check("stages what a scope lands inside the transaction", ({ log, pay, sql }) =>
+      Effect.gen(function*() {
+        const scoped = Effect.scoped(Effect.gen(function*() {
+          const writer = yield* log.scoped
+          yield* writer.append(granted("scoped"))
+          yield* pay("a")
+        }))
+        yield* sql.withTransaction(scoped)
+        assert.deepStrictEqual((yield* contents(sql)).staged, ["a", "scoped"])
+      }))
+
+    check("counts the identity of the row when it measures a record", ({ sql }) =>
+      Effect.gen(function*() {
+        const log = yield* auditOn(sql, { limits: { sizePolicy: SizePolicy.reject() } })
+        const room = (bytes: number) => granted("x".repeat(bytes))
+        const error = yield* Effect.flip(sql.withTransaction(log.append(room(5000))))
+        const over = (error.reason as { readonly sizeBytes: number }).sizeBytes - 4096
+        yield* sql.withTransaction(log.append(room(5000 - over)))
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(sql.withTransaction(log.append(room(5001 - over))))))
+      }))
+
+    check(
+      "stages objects without a typed log, many of them in several statements",
+      ({ sql }) =>
+        Effect.gen(function*() {
+          const outbox = yield* Effect.provideService(SqlOutbox.make(), SqlClient.SqlClient, sql)
+          const stage = (records: Iterable<object>) =>
+            Effect.provideService(SqlOutbox.stage(records), Outbox.Outbox, outbox)
+          const records = Array.from({ length: 10_001 }, (_, n) => ({ n }))
+          yield* sql.withTransaction(stage(records))
+          assert.deepStrictEqual((yield* contents(sql)).staged, records.map(({ n }) => n))
+          const exit = yield* Effect.exit(sql.withTransaction(stage([{ n: 1 }, { n: Number.NaN }])))
+          assert.strictEqual(reasonOf(exit), "InvalidRecord")
+          assert.strictEqual(reasonOf(yield* Effect.exit(stage([{ n: 1 }]))), "NoTransaction")
+        })
+    )
+  })
+}

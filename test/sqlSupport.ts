@@ -1,0 +1,100 @@
+/**
+ * The databases that the tests of the outbox run on: SQLite everywhere, PostgreSQL where its server can be had.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+import * as Path from "node:path"
+import { afterAll, beforeAll } from "vitest"
+import { OutboxSchema, SqliteClient } from "../src/index.ts"
+import { Postgres, type PostgresOptions, whyNoPostgres } from "./servers/postgres.ts"
+import { temporaryDirectory } from "./support.ts"
+
+export type Sql = SqlClient.SqlClient
+
+/** A database of one test, empty but for the outbox's tables and a business table `orders (id text)`. */
+export interface Database {
+  readonly sql: Sql
+  /** A URL that the command takes. */
+  readonly url: string
+  /** Another client of the same database. */
+  readonly another: Effect.Effect<Sql, SqlError.SqlError, Scope.Scope>
+}
+
+export interface Kind {
+  readonly name: OutboxSchema.Dialect
+  readonly make: Effect.Effect<Database, SqlError.SqlError, Scope.Scope>
+}
+
+const clientOf = (layer: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>) =>
+  Effect.map(Layer.build(Layer.fresh(layer)), Context.get(SqlClient.SqlClient))
+
+export const openSqlite = (filename: string) => clientOf(SqliteClient.layer({ filename }))
+
+export const openPostgres = (url: string, options: PgClient.PgPoolConfig = {}) =>
+  clientOf(PgClient.layer({ url: Redacted.make(url), ...options }))
+
+export const migrate = (sql: Sql) =>
+  Effect.gen(function*() {
+    yield* Effect.provideService(OutboxSchema.migration, SqlClient.SqlClient, sql)
+    yield* sql`CREATE TABLE orders (id text PRIMARY KEY)`
+  })
+
+const sqlite: Kind = {
+  name: "sqlite",
+  make: Effect.gen(function*() {
+    const url = Path.join(yield* temporaryDirectory, "business.db")
+    const sql = yield* openSqlite(url)
+    yield* migrate(sql)
+    return { sql, url, another: openSqlite(url) }
+  })
+}
+
+/** The server of this test file; to be called once, at its top. `undefined` where there is none. */
+export const postgresServer = (options?: PostgresOptions): { readonly server: () => Postgres } | undefined => {
+  const why = whyNoPostgres()
+  if (why !== undefined) {
+    console.warn(`skipped: everything on PostgreSQL (${why})`)
+    return undefined
+  }
+  let server: Postgres | undefined
+  beforeAll(async () => {
+    server = await Postgres.make(options)
+  })
+  afterAll(() => server?.stop())
+  return {
+    server: () => {
+      if (server === undefined) throw new Error("the server has not been started")
+      return server
+    }
+  }
+}
+
+let databases = 0
+
+/** The kinds of database there are here; to be called once, at the top of a test file. */
+export const kinds = (options?: PostgresOptions): ReadonlyArray<Kind> => {
+  const postgres = postgresServer(options)
+  if (postgres === undefined) return [sqlite]
+  const make = Effect.gen(function*() {
+    const url = postgres.server().database(`test${databases++}`)
+    const sql = yield* openPostgres(url, { maxConnections: 4 })
+    yield* migrate(sql)
+    return { sql, url, another: openPostgres(url, { maxConnections: 4 }) }
+  })
+  return [sqlite, { name: "pg", make }]
+}
+
+/** What a database holds: the ids of its orders, and the records that are staged, in their order. */
+export const contents = Effect.fnUntraced(function*(sql: Sql) {
+  const orders = yield* sql<{ id: string }>`SELECT id FROM orders ORDER BY id`
+  const staged = yield* sql<{ record: string }>`SELECT record FROM audit_outbox ORDER BY id`
+  const refusals = yield* sql`SELECT id FROM audit_outbox_refusal`
+  return {
+    orders: orders.map(({ id }) => id),
+    staged: staged.map(({ record }): unknown => JSON.parse(record).role ?? JSON.parse(record).n),
+    refusals: refusals.length
+  }
+})
+
+export const order = (sql: Sql, id: string) => Effect.asVoid(sql`INSERT INTO orders ${sql.insert({ id })}`)
