@@ -77,7 +77,7 @@ const toInput = (value: unknown): SQLInputValue =>
     : value as SQLInputValue
 
 /** An object, or an array where values are asked for. */
-type Row = ReturnType<StatementSync["all"]>[number] & ReadonlyArray<unknown>
+type Row = object & ReadonlyArray<unknown>
 
 class NodeConnection implements Connection {
   readonly database: DatabaseSync
@@ -121,7 +121,8 @@ class NodeConnection implements Connection {
         const statement = this.statement(sql)
         statement.setReadBigInts(fiber.getRef(SqlClient.SafeIntegers))
         statement.setReturnArrays(values)
-        return Effect.succeed(statement.all(...params.map(toInput)) as ReadonlyArray<Row>)
+        const rows: ReadonlyArray<object> = statement.all(...params.map(toInput))
+        return Effect.succeed(rows as ReadonlyArray<Row>)
       } catch (cause) {
         // inside a transaction only COMMIT may be tried again: what else is refused there would be refused for ever
         const isRepeatable = !this.database.isTransaction || /^\s*commit\b/i.test(sql)
