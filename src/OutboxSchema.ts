@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS audit_outbox (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 CREATE TABLE IF NOT EXISTS audit_outbox_dead (
-  id bigint PRIMARY KEY,
+  entry bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id bigint NOT NULL,
   at text NOT NULL,
   trace text,
   record text NOT NULL,
@@ -83,7 +84,8 @@ CREATE TABLE IF NOT EXISTS audit_outbox (
 );
 
 CREATE TABLE IF NOT EXISTS audit_outbox_dead (
-  id integer PRIMARY KEY,
+  entry integer PRIMARY KEY AUTOINCREMENT,
+  id integer NOT NULL,
   at text NOT NULL,
   trace text,
   record text NOT NULL,

@@ -41,6 +41,10 @@ export * as ReadError from "./ReadError.ts"
 /** @since 0.1.0 */
 export * as LogReader from "./LogReader.ts"
 /** @since 0.1.0 */
+export * as OutboxError from "./OutboxError.ts"
+/** @since 0.1.0 */
+export * as OutboxRelay from "./OutboxRelay.ts"
+/** @since 0.1.0 */
 export * as Query from "./Query.ts"
 /** @since 0.1.0 */
 export * as RepairReport from "./RepairReport.ts"

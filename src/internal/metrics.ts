@@ -49,6 +49,29 @@ export const rotations = Metric.counter("auditlog_rotations_total", {
   incremental: true
 })
 
+export const outboxDrained = Metric.counter("auditlog_outbox_drained_total", {
+  description: "Rows that this process has taken from an outbox to the log",
+  incremental: true
+})
+
+export const outboxRetries = Metric.counter("auditlog_outbox_retries_total", {
+  description: "Times that a relay of this process has begun anew after a failure of the database or of the log",
+  incremental: true
+})
+
+export const outboxDead = Metric.counter("auditlog_outbox_dead_total", {
+  description: "Rows that can never be records, which this process has set aside with the reason",
+  incremental: true
+})
+
+export const outboxBacklog = Metric.gauge("auditlog_outbox_backlog", {
+  description: "Rows that wait in the outbox; counted up to 100 000"
+})
+
+export const outboxOldest = Metric.gauge("auditlog_outbox_oldest_seconds", {
+  description: "Age of the row that waits longest in the outbox, in seconds; 0 when it is empty"
+})
+
 const errorsByReason = new Map<string, Metric.Counter<number>>()
 
 /** The counter of failed appends with this reason. */

@@ -1,0 +1,81 @@
+/**
+ * What a relay that died has left in the log: it appends a batch before it deletes the rows, so those rows may be there
+ * already. The cursor that is kept with every deletion says where to begin, so that what is read is one batch of this
+ * outbox and what others have written since.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Cursor from "../Cursor.ts"
+import type * as HashChain from "../HashChain.ts"
+import type { AuditRecord } from "../LogEntry.ts"
+import * as LogReader from "../LogReader.ts"
+
+const CursorText = Schema.fromJsonString(Cursor.Cursor)
+const encodeCursor = Schema.encodeSync(CursorText)
+const decodeCursor = Schema.decodeUnknownResult(CursorText)
+
+/** The end of the log, as text for the state row. */
+export const end = (path: string) => Effect.map(LogReader.cursorBeforeEnd(path, 0), encodeCursor)
+
+/** Hash, brace and key at the end of every line. */
+const tailLength = 55
+
+/** The fields of a record as they stand in its line: `src` is the last key of a stamp. */
+const fieldsOf = ({ stamp: { src }, text }: AuditRecord): string => {
+  const mark = `"src":"${src}"}`
+  const at = text.indexOf(mark)
+  return at < 0 ? "" : text.slice(at + mark.length + 1, text.length - tailLength)
+}
+
+/**
+ * The rows of an outbox that stand in the log behind a cursor, by their number, each with its fields; and the files that
+ * they stand in. A cursor that leads nowhere any more means the log was moved or its old segments are gone: then what is
+ * left is read from its start.
+ */
+export const find = Effect.fnUntraced(function*(options: {
+  readonly path: string
+  readonly outbox: string
+  readonly cursor: string
+  readonly keys: ReadonlyArray<HashChain.Key> | undefined
+}) {
+  const { cursor, keys, outbox, path } = options
+  const prefix = `${outbox}:`
+  const rows = new Map<string, string>()
+  const files = new Set<string>()
+  const read = (from: Cursor.Cursor | "start") =>
+    Stream.runForEach(LogReader.read(path, { keys, from }), (entry) =>
+      Effect.sync(() => {
+        if (entry._tag !== "Record" || !entry.stamp.src?.startsWith(prefix)) return
+        rows.set(entry.stamp.src.slice(prefix.length), fieldsOf(entry))
+        files.add(entry.file)
+      }))
+  const decoded = decodeCursor(cursor)
+  yield* read(Result.isSuccess(decoded) ? decoded.success : "start").pipe(
+    Effect.catchTag("CursorLost", () => read("start"))
+  )
+  return { rows, files }
+})
+
+/**
+ * Flushes what was found: the relay that wrote it may have died before its own flush. False if that fails, or if a file
+ * has another name by now; then nothing that was found may be relied on.
+ */
+export const flush = (files: ReadonlySet<string>): Effect.Effect<boolean, never, FileSystem.FileSystem> =>
+  Effect.scoped(
+    Effect.forEach(
+      files,
+      (file) =>
+        FileSystem.FileSystem.use((fileSystem) =>
+          Effect.flatMap(fileSystem.open(file, { flag: "r" }), (open) => open.sync)
+        ),
+      {
+        discard: true
+      }
+    )
+  ).pipe(
+    Effect.as(true),
+    Effect.catchCause(() => Effect.succeed(false))
+  )
