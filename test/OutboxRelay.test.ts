@@ -2,12 +2,16 @@
  * What a relay does with the rows of an outbox: each of them once in the log, in order, whatever was there before.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Metric, Redacted, type Scope, Stream } from "effect"
 import { SqlClient } from "effect/sql"
-import { OutboxRelay, OutboxSchema } from "../src/index.ts"
-import { contents, kinds, type Sql } from "./sqlSupport.ts"
-import { readRecords, temporaryLog } from "./support.ts"
+import * as Fs from "node:fs"
+import { FileAppender, OutboxRelay, OutboxSchema, SqlOutbox } from "../src/index.ts"
+import { FilePort } from "../src/internal/filePort.ts"
+import * as OutboxSession from "../src/internal/outboxSession.ts"
+import { contents, type Database, kinds, type Sql } from "./sqlSupport.ts"
+import { plainLines, readRecords, temporaryLog } from "./support.ts"
 
 /** Stages records outside of Effect's transactions, as other programs do. */
 const stage = (sql: Sql, records: ReadonlyArray<object>) => {
@@ -15,36 +19,351 @@ const stage = (sql: Sql, records: ReadonlyArray<object>) => {
   return Effect.asVoid(sql.unsafe(text, values))
 }
 
-const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => ({ n: from + i }))
+const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
+const numbered = (from: number, to: number) => numbers(from, to).map((n) => ({ n }))
+
+const provide = (sql: Sql) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  effect.pipe(Effect.provideService(SqlClient.SqlClient, sql), Effect.provide(NodeFileSystem.layer))
 
 const drain = (sql: Sql, path: string, options: Partial<OutboxRelay.Options> = {}) =>
-  OutboxRelay.drain({ path, ...options }).pipe(
-    Effect.provideService(SqlClient.SqlClient, sql),
-    Effect.provide(NodeFileSystem.layer)
-  )
+  OutboxRelay.drain({ path, ...options }).pipe(provide(sql))
 
-const logged = (path: string) => Effect.map(readRecords(path), (records) => records.map(({ fields }) => fields["n"]))
+const run = (sql: Sql, path: string, options: Partial<OutboxRelay.Options> = {}) =>
+  OutboxRelay.run({ path, poll: "50 millis", ...options }).pipe(provide(sql))
+
+/** What a reader of the library shows. */
+const shown = (path: string) => Effect.map(readRecords(path), (records) => records.map(({ fields }) => fields["n"]))
+
+/** What stands in the file, line by line, read without any code of the library. */
+const lines = (path: string) =>
+  Fs.existsSync(path) ? plainLines(Fs.readFileSync(path, "utf8")).map(({ record }) => record["n"]) : []
+
+/** Waits for a condition, and says what was there instead if it does not come. */
+const until = <A>(what: string, look: Effect.Effect<A, unknown>, holds: (value: A) => boolean) =>
+  Effect.gen(function*() {
+    const deadline = performance.now() + 15_000
+    for (;;) {
+      const value = yield* look
+      if (holds(value)) return
+      if (performance.now() > deadline) {
+        throw new Error(`${what} did not happen in 15 s; last: ${JSON.stringify(value)}`)
+      }
+      yield* Effect.sleep(10)
+    }
+  })
+
+const drained = (path: string, count: number) =>
+  until(`${count} lines`, Effect.sync(() => lines(path)), (found) => found.length >= count)
 
 for (const kind of kinds()) {
   describe(`a relay on ${kind.name}`, () => {
     const check = (
       name: string,
-      body: (test: { readonly sql: Sql; readonly path: string }) => Effect.Effect<void, unknown, Scope.Scope>
+      body: (test: Database & { readonly path: string }) => Effect.Effect<void, unknown, Scope.Scope>
     ): void => {
       it.live(name, () =>
         Effect.gen(function*() {
-          const { sql } = yield* kind.make
-          yield* body({ sql, path: yield* temporaryLog })
+          const database = yield* kind.make
+          yield* body({ ...database, path: yield* temporaryLog })
         }))
     }
+
+    /** Makes every deletion of rows fail, as a database does that goes away after the append. */
+    const refuseDeletes = (sql: Sql) =>
+      kind.name === "sqlite"
+        ? sql.unsafe("CREATE TRIGGER no_deletes BEFORE DELETE ON audit_outbox BEGIN SELECT RAISE(ABORT, 'no'); END")
+        : Effect.andThen(
+          sql.unsafe("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$"),
+          sql.unsafe("CREATE TRIGGER no_deletes BEFORE DELETE ON audit_outbox EXECUTE FUNCTION no()")
+        )
+    const admitDeletes = (sql: Sql) =>
+      sql.unsafe(kind.name === "sqlite" ? "DROP TRIGGER no_deletes" : "DROP TRIGGER no_deletes ON audit_outbox")
 
     check("takes all rows to the log in order, and leaves an empty table", ({ path, sql }) =>
       Effect.gen(function*() {
         yield* stage(sql, numbered(0, 1201))
         assert.strictEqual(yield* drain(sql, path), 1201)
-        assert.deepStrictEqual(yield* logged(path), numbered(0, 1201).map(({ n }) => n))
+        assert.deepStrictEqual(lines(path), numbers(0, 1201))
         assert.deepStrictEqual((yield* contents(sql)).staged, [])
         assert.strictEqual(yield* drain(sql, path), 0)
       }))
+
+    check(
+      "stamps a record with the time and the trace of its staging, and the identity of its row",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          const { text, values } = OutboxSchema.outboxStatement(kind.name, [{ n: 1 }], { at: new Date(0) })
+          yield* sql.unsafe(text, values)
+          const trace = `${"a".repeat(32)}-${"b".repeat(16)}`
+          yield* sql`INSERT INTO audit_outbox ${sql.insert({ trace, record: `{"n":2}` })}`
+          yield* drain(sql, path)
+          const [first, second] = plainLines(Fs.readFileSync(path, "utf8"))
+          assert.strictEqual(first!.stamp["at"], "1970-01-01T00:00:00.000Z")
+          assert.strictEqual(second!.stamp["trace"], trace)
+          const [state] = yield* sql<{ outbox: string }>`SELECT outbox FROM audit_outbox_state`
+          assert.deepStrictEqual([first!.stamp["src"], second!.stamp["src"]], [
+            `${state!.outbox}:1`,
+            `${state!.outbox}:2`
+          ])
+          assert.match(state!.outbox, /^[0-9a-f]{32}$/)
+        })
+    )
+
+    check(
+      "sets aside what can never be a record, says why, and drains what is behind it",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          const put = (record: string, more: object = {}) =>
+            Effect.asVoid(sql`INSERT INTO audit_outbox ${sql.insert({ record, ...more })}`)
+          yield* put(`{"n":1}`)
+          yield* put(`{"n":`)
+          yield* put(`[1]`)
+          yield* put(`{"_hash":"x"}`)
+          yield* put(`{"n":2,"n":3}`)
+          yield* put(`{"n":"${"x".repeat(3_000_000)}"}`)
+          yield* put(`{"n":4}`, { at: "yesterday" })
+          yield* put(`{"n":5}`, { trace: "none" })
+          yield* put(`{ "n": 12345678901234567890 }`)
+          assert.strictEqual(yield* drain(sql, path), 9)
+          const text = Fs.readFileSync(path, "utf8")
+          assert.deepStrictEqual(lines(path).length, 2)
+          assert.include(text, `"n":12345678901234567890`)
+          const dead = yield* sql<{ reason: string }>`SELECT reason FROM audit_outbox_dead ORDER BY entry`
+          const said = [
+            /ends where a value/,
+            /this is an array/,
+            /reserved/,
+            /second time/,
+            /limit of a line/,
+            /"at"/,
+            /"trace"/
+          ]
+          assert.strictEqual(dead.length, said.length)
+          dead.forEach(({ reason }, i) => assert.match(reason, said[i]!))
+          assert.deepStrictEqual((yield* contents(sql)).staged, [])
+        })
+    )
+
+    check("appends no row again that a relay had appended and not deleted", ({ path, sql }) =>
+      Effect.gen(function*() {
+        yield* stage(sql, numbered(0, 3))
+        yield* drain(sql, path)
+        yield* stage(sql, numbered(3, 700))
+        yield* refuseDeletes(sql)
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(drain(sql, path))))
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(drain(sql, path))))
+        assert.deepStrictEqual(lines(path), numbers(0, 503))
+        // others go on, and the file is rotated, before the next relay comes
+        Fs.renameSync(path, `${path}.1`)
+        yield* FileAppender.make({ path }).pipe(Effect.scoped)
+        Fs.appendFileSync(path, `{"foreign":1}\n`)
+        yield* admitDeletes(sql)
+        assert.strictEqual(yield* drain(sql, path), 697)
+        assert.deepStrictEqual([...lines(`${path}.1`), ...lines(path).filter((n) => n !== undefined)], numbers(0, 700))
+        assert.deepStrictEqual((yield* contents(sql)).staged, [])
+      }))
+
+    check(
+      "appends a batch again whose write was torn, and that no reader shows",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          yield* stage(sql, numbered(0, 10))
+          yield* refuseDeletes(sql)
+          yield* Effect.exit(drain(sql, path))
+          Fs.truncateSync(path, Fs.statSync(path).size - 30)
+          yield* admitDeletes(sql)
+          assert.strictEqual(yield* drain(sql, path), 10)
+          assert.deepStrictEqual(yield* shown(path), numbers(0, 10))
+        })
+    )
+
+    check(
+      "trusts nothing that a failed flush has left, and a reader shows it once",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          yield* stage(sql, numbered(0, 5))
+          const port = yield* FilePort
+          let failing = 1
+          const fiber = yield* Effect.forkChild(
+            run(sql, path).pipe(
+              Effect.provideService(FilePort, {
+                ...port,
+                fdatasync: (fd, done) =>
+                  failing-- > 0 ? done(Object.assign(new Error("EIO"), { code: "EIO" })) : port.fdatasync(fd, done)
+              })
+            )
+          )
+          yield* until("an empty outbox", contents(sql), ({ staged }) => staged.length === 0)
+          yield* Fiber.interrupt(fiber)
+          assert.deepStrictEqual(lines(path), [...numbers(0, 5), ...numbers(0, 5)])
+          assert.deepStrictEqual(yield* shown(path), numbers(0, 5))
+        })
+    )
+
+    check(
+      "waits while the log's disk is full, and drains when there is room",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          yield* stage(sql, numbered(0, 5))
+          const port = yield* FilePort
+          let full = true
+          let refused = 0
+          const fiber = yield* Effect.forkChild(
+            run(sql, path).pipe(
+              Effect.provideService(FilePort, {
+                ...port,
+                write: (fd, bytes) => {
+                  if (!full) return port.write(fd, bytes)
+                  refused++
+                  throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" })
+                }
+              })
+            )
+          )
+          yield* until("three attempts", Effect.sync(() => refused), (count) => count >= 3)
+          assert.strictEqual((yield* contents(sql)).staged.length, 5)
+          full = false
+          yield* drained(path, 5)
+          yield* until("an empty outbox", contents(sql), ({ staged }) => staged.length === 0)
+          yield* Fiber.interrupt(fiber)
+          assert.deepStrictEqual(lines(path), numbers(0, 5))
+        })
+    )
+
+    check(
+      "keeps a second relay waiting, which takes over when the first one is gone",
+      ({ another, path, sql }) =>
+        Effect.gen(function*() {
+          const first = yield* Effect.forkChild(run(sql, path))
+          yield* stage(sql, numbered(0, 1))
+          yield* drained(path, 1)
+          const other = yield* another
+          const busy = yield* Effect.flip(drain(other, path))
+          assert.deepInclude(busy as object, { _tag: "OutboxError", kind: "busy" })
+          const second = yield* Effect.forkChild(run(other, path))
+          for (let n = 1; n < 30; n++) yield* stage(other, [{ n }])
+          yield* drained(path, 30)
+          yield* Fiber.interrupt(first)
+          yield* stage(sql, numbered(30, 60))
+          yield* drained(path, 60)
+          yield* Fiber.interrupt(second)
+          assert.deepStrictEqual(lines(path), numbers(0, 60))
+        })
+    )
+
+    check(
+      "lets a relay that another one has superseded delete nothing",
+      ({ another, sql, url }) =>
+        Effect.gen(function*() {
+          yield* stage(sql, numbered(0, 3))
+          const first = yield* OutboxSession.open(sql, "first")
+          const other = yield* another
+          // the lock is lost unseen: its file is deleted, or a pooler has given the session to somebody else
+          if (kind.name === "sqlite") Fs.rmSync(`${url}-audit-relay`)
+          else yield* sql`UPDATE audit_outbox_state SET relay = 'second'`
+          if (kind.name === "sqlite") yield* OutboxSession.open(other, "second")
+          const error = yield* Effect.flip(first.settle(["1", "2"], "{}"))
+          assert.deepInclude(error as object, { _tag: "OutboxError", kind: "superseded" })
+          assert.strictEqual((yield* contents(sql)).staged.length, 3)
+        })
+    )
+
+    check("splits batches of long records, and loses none", ({ path, sql }) =>
+      Effect.gen(function*() {
+        const long = (n: number) => ({ n, text: "x".repeat(1_000_000) })
+        for (const n of numbers(0, 20)) yield* stage(sql, [long(n)])
+        assert.strictEqual(yield* drain(sql, path, { transactionBytesMax: 3_500_000 }), 20)
+        assert.deepStrictEqual(lines(path), numbers(0, 20))
+        const sizes = plainLines(Fs.readFileSync(path, "utf8")).map(({ stamp }) => stamp.tx?.n ?? 1)
+        assert.isAtMost(Math.max(...sizes), 3)
+      }))
+
+    check("is woken by a commit of its own process, long before its poll", ({ path, sql }) =>
+      Effect.gen(function*() {
+        const outbox = yield* SqlOutbox.make().pipe(provide(sql))
+        const fiber = yield* Effect.forkChild(run(sql, path, { poll: "1 hour" }))
+        const write = (n: number) =>
+          sql.withTransaction(outbox.append([
+            {
+              fields: `"n":${n}`,
+              fieldsBytes: 5,
+              at: "2026-11-23T09:15:02.114Z",
+              trace: undefined,
+              tag: undefined,
+              value: n
+            }
+          ]))
+        for (const n of numbers(0, 3)) {
+          yield* write(n)
+          yield* drained(path, n + 1)
+        }
+        yield* Fiber.interrupt(fiber)
+      }))
+
+    check("says what waits, since when, and what it has drained", ({ path, sql }) =>
+      Effect.gen(function*() {
+        const value = (name: string) =>
+          Effect.map(Metric.snapshot, (all) => {
+            const found = all.find(({ id }) => id === name)?.state as { count?: number; value?: number } | undefined
+            return found?.count ?? found?.value
+          })
+        const before = (yield* value("auditlog_outbox_drained_total")) ?? 0
+        yield* stage(sql, numbered(0, 3))
+        const fiber = yield* Effect.forkChild(run(sql, path))
+        yield* drained(path, 3)
+        yield* until("the count", value("auditlog_outbox_drained_total"), (count) => count === before + 3)
+        yield* until("the backlog", value("auditlog_outbox_backlog"), (count) => count === 0)
+        assert.strictEqual(yield* value("auditlog_outbox_oldest_seconds"), 0)
+        yield* Fiber.interrupt(fiber)
+      }))
+
+    check(
+      "says that the tables are missing, or that it does not know their version",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          yield* sql`UPDATE audit_outbox_state SET version = 9`
+          assert.match(String(yield* Effect.flip(run(sql, path))), /version 9, and this relay needs version 1/)
+          yield* sql`DROP TABLE audit_outbox_state`
+          assert.match(String(yield* Effect.flip(run(sql, path))), /the table audit_outbox is not there/)
+        })
+    )
+
+    if (kind.name === "pg") {
+      check(
+        "loses no row whose number is lower than that of one drained before",
+        ({ another, path, sql }) =>
+          Effect.gen(function*() {
+            const other = yield* another
+            yield* sql.withTransaction(Effect.gen(function*() {
+              yield* stage(sql, [{ n: 0 }])
+              // its number is taken and it is not committed yet: another connection overtakes it
+              yield* stage(other, [{ n: 1 }])
+              assert.strictEqual(yield* drain(other, path), 1)
+            }))
+            const behind = yield* sql`SELECT id FROM audit_outbox WHERE id > 2`
+            assert.deepStrictEqual(behind, [], "a relay that goes on behind the last number sees nothing")
+            assert.strictEqual(yield* drain(sql, path), 1)
+            assert.deepStrictEqual(lines(path), [1, 0])
+          })
+      )
+
+      check("is woken by a notification that commits with the row", ({ path, sql, url }) =>
+        Effect.gen(function*() {
+          const pg = yield* Effect.map(
+            Layer.build(PgClient.layer({ url: Redacted.make(url) })),
+            Context.get(PgClient.PgClient)
+          )
+          const notifications = Stream.unwrap(Effect.map(pg.listen(OutboxSchema.channel), Stream.fromQueue))
+          const fiber = yield* Effect.forkChild(run(pg, path, { poll: "1 hour", notifications }))
+          yield* until("listening", sql`SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%'`, (rows) =>
+            rows.length > 0)
+          for (const n of numbers(0, 3)) {
+            const { text, values } = OutboxSchema.outboxStatement("pg", [{ n }], { notify: true })
+            yield* sql.unsafe(text, values)
+            yield* drained(path, n + 1)
+          }
+          yield* Fiber.interrupt(fiber)
+        }))
+    }
   })
 }

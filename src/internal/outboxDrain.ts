@@ -79,6 +79,7 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
   const session = yield* OutboxSession.open(options.sql, options.relay)
   const appender = yield* options.appender
   const { limits } = appender
+  const logEnd = yield* Recovery.makeEnd(path)
 
   /** Rows that stand in the log and may not have been deleted; and up to where all rows are deleted. */
   let found: ReadonlyMap<string, string> = new Map()
@@ -89,7 +90,7 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
     else cursor = undefined
   }
   if (cursor === undefined || options.distrust) {
-    cursor = yield* Recovery.end(path)
+    cursor = yield* logEnd
     yield* session.settle([], cursor)
   }
   const confirmed = { cursor }
@@ -119,7 +120,7 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
       const ids = batch.map(rowOf)
       // while rows stand in the log that are not in this batch, the next life has to find them too
       const rest = found.size === 0 ? found : new Map(Array.from(found).filter(([id]) => !ids.includes(id)))
-      const next = rest.size === 0 ? yield* Recovery.end(path) : confirmed.cursor
+      const next = rest.size === 0 ? yield* logEnd : confirmed.cursor
       yield* session.settle(ids, next)
       confirmed.cursor = next
       found = rest

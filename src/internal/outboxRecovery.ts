@@ -8,17 +8,54 @@ import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { constants } from "node:fs"
 import * as Cursor from "../Cursor.ts"
 import type * as HashChain from "../HashChain.ts"
 import type { AuditRecord } from "../LogEntry.ts"
 import * as LogReader from "../LogReader.ts"
+import { FilePort } from "./filePort.ts"
 
 const CursorText = Schema.fromJsonString(Cursor.Cursor)
 const encodeCursor = Schema.encodeSync(CursorText)
 const decodeCursor = Schema.decodeUnknownResult(CursorText)
 
-/** The end of the log, as text for the state row. */
-export const end = (path: string) => Effect.map(LogReader.cursorBeforeEnd(path, 0), encodeCursor)
+/**
+ * Says where the log ends, as text for the state row. Asked after every batch: while the live file is the one that it was,
+ * and ends in a newline, its size is the answer.
+ */
+export const makeEnd = Effect.fnUntraced(function*(path: string) {
+  const port = yield* FilePort
+  let last: Cursor.Cursor | undefined
+
+  const quick = (): Cursor.Cursor | undefined => {
+    if (last?.inode === undefined) return undefined
+    try {
+      const fd = port.open(path, constants.O_RDONLY, 0)
+      try {
+        const { size } = port.fstat(fd)
+        const byte = new Uint8Array(1)
+        if (port.identityOf(fd) !== last.inode || size < last.offset || size === 0) return undefined
+        if (port.read(fd, byte, size - 1) !== 1 || byte[0] !== 0x0a) return undefined
+        const { earlier, inode, segment } = last
+        return { segment, offset: size, inode, ...(earlier === undefined ? {} : { earlier }) }
+      } finally {
+        port.close(fd)
+      }
+    } catch {
+      return undefined
+    }
+  }
+
+  return Effect.suspend(() => {
+    const cursor = quick()
+    return cursor === undefined ? LogReader.cursorBeforeEnd(path, 0) : Effect.succeed(cursor)
+  }).pipe(
+    Effect.map((cursor) => {
+      last = cursor
+      return encodeCursor(cursor)
+    })
+  )
+})
 
 /** Hash, brace and key at the end of every line. */
 const tailLength = 55
