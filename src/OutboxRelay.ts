@@ -146,7 +146,8 @@ const session = (
       const now = yield* Clock.currentTimeMillis
       if (now - measured >= metricsMillis) {
         measured = now
-        yield* OutboxMetrics.update(sql)
+        // a count that fails is no reason to stop draining
+        yield* Effect.ignore(OutboxMetrics.update(sql))
       }
       if (full) continue
       if (rows > 0) yield* Effect.sleep(lingerMillis)

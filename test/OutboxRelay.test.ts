@@ -9,8 +9,10 @@ import { SqlClient } from "effect/sql"
 import * as Fs from "node:fs"
 import { FileAppender, OutboxRelay, OutboxSchema, SqlOutbox } from "../src/index.ts"
 import { FilePort } from "../src/internal/filePort.ts"
+import * as Metrics from "../src/internal/metrics.ts"
 import * as OutboxSession from "../src/internal/outboxSession.ts"
-import { contents, type Database, kinds, type Sql } from "./sqlSupport.ts"
+import type { Sql } from "./sqlClient.ts"
+import { contents, type Database, kinds } from "./sqlSupport.ts"
 import { plainLines, readRecords, temporaryLog } from "./support.ts"
 
 /** Stages records outside of Effect's transactions, as other programs do. */
@@ -308,6 +310,8 @@ for (const kind of kinds()) {
             return found?.count ?? found?.value
           })
         const before = (yield* value("auditlog_outbox_drained_total")) ?? 0
+        yield* Metric.update(Metrics.outboxBacklog, -1)
+        yield* Metric.update(Metrics.outboxOldest, -1)
         yield* stage(sql, numbered(0, 3))
         const fiber = yield* Effect.forkChild(run(sql, path))
         yield* drained(path, 3)

@@ -5,7 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { type AuditLog, Outbox, SizePolicy, SqlOutbox } from "../src/index.ts"
-import { contents, kinds, order, type Sql } from "./sqlSupport.ts"
+import { order, type Sql } from "./sqlClient.ts"
+import { contents, kinds } from "./sqlSupport.ts"
 import { Audit, granted } from "./support.ts"
 
 /** The typed log on the outbox of a client. */

@@ -66,6 +66,14 @@ describe("examples", () => {
     assert.deepInclude(record, { _tag: "RoleGranted", actor: "ada", role: "admin" })
   })
 
+  it("09 loses no record with the outbox, and shows what the other two ways lose", () => {
+    const output = run("09-sql-transaction.ts")
+    assert.match(output, /inside the transaction: 5 orders committed, 0 without a record, 5 records of nothing/)
+    assert.match(output, /after the COMMIT {6}: 7 orders committed, 2 without a record, 0 records of nothing/)
+    assert.match(output, /outbox {9}: 7 orders committed, 0 without a record, 0 records of nothing/)
+    assert.deepStrictEqual(recordsIn(output).map(({ order }) => order), ["committed"])
+  })
+
   it("02 commits one transaction and rolls the other back", () => {
     const output = run("02-transaction.ts")
     const committed = /^committed: {3}0 -> (\d+) bytes$/m.exec(output)?.[1]
@@ -118,7 +126,7 @@ describe("examples", () => {
   })
 
   it("09 waits for the copy, and reads the same bytes back", () => {
-    const output = run("09-ship.ts")
+    const output = run("10-ship.ts")
     assert.include(output, "ada has paid: replicated\n")
     assert.match(output, /^the copy has \d+ bytes: the same as the log$/m)
   })

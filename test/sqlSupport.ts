@@ -1,16 +1,14 @@
 /**
  * The databases that the tests of the outbox run on: SQLite everywhere, PostgreSQL where its server can be had.
  */
-import { PgClient } from "@effect/sql-pg"
-import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as Path from "node:path"
 import { afterAll, beforeAll } from "vitest"
-import { OutboxSchema, SqliteClient } from "../src/index.ts"
+import { OutboxSchema } from "../src/index.ts"
 import { Postgres, type PostgresOptions, whyNoPostgres } from "./servers/postgres.ts"
+import { openPostgres, openSqlite, type Sql } from "./sqlClient.ts"
 import { temporaryDirectory } from "./support.ts"
-
-export type Sql = SqlClient.SqlClient
 
 /** A database of one test, empty but for the outbox's tables and a business table `orders (id text)`. */
 export interface Database {
@@ -19,6 +17,8 @@ export interface Database {
   readonly url: string
   /** Another client of the same database. */
   readonly another: Effect.Effect<Sql, SqlError.SqlError, Scope.Scope>
+  /** The server that it is on. */
+  readonly server?: Postgres
 }
 
 export interface Kind {
@@ -26,15 +26,7 @@ export interface Kind {
   readonly make: Effect.Effect<Database, SqlError.SqlError, Scope.Scope>
 }
 
-const clientOf = (layer: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>) =>
-  Effect.map(Layer.build(Layer.fresh(layer)), Context.get(SqlClient.SqlClient))
-
-export const openSqlite = (filename: string) => clientOf(SqliteClient.layer({ filename }))
-
-export const openPostgres = (url: string, options: PgClient.PgPoolConfig = {}) =>
-  clientOf(PgClient.layer({ url: Redacted.make(url), ...options }))
-
-export const migrate = (sql: Sql) =>
+const migrate = (sql: Sql) =>
   Effect.gen(function*() {
     yield* Effect.provideService(OutboxSchema.migration, SqlClient.SqlClient, sql)
     yield* sql`CREATE TABLE orders (id text PRIMARY KEY)`
@@ -51,7 +43,7 @@ const sqlite: Kind = {
 }
 
 /** The server of this test file; to be called once, at its top. `undefined` where there is none. */
-export const postgresServer = (options?: PostgresOptions): { readonly server: () => Postgres } | undefined => {
+const postgresServer = (options?: PostgresOptions): { readonly server: () => Postgres } | undefined => {
   const why = whyNoPostgres()
   if (why !== undefined) {
     console.warn(`skipped: everything on PostgreSQL (${why})`)
@@ -77,10 +69,11 @@ export const kinds = (options?: PostgresOptions): ReadonlyArray<Kind> => {
   const postgres = postgresServer(options)
   if (postgres === undefined) return [sqlite]
   const make = Effect.gen(function*() {
-    const url = postgres.server().database(`test${databases++}`)
+    const server = postgres.server()
+    const url = server.database(`test${databases++}`)
     const sql = yield* openPostgres(url, { maxConnections: 4 })
     yield* migrate(sql)
-    return { sql, url, another: openPostgres(url, { maxConnections: 4 }) }
+    return { sql, url, server, another: openPostgres(url, { maxConnections: 4 }) }
   })
   return [sqlite, { name: "pg", make }]
 }
@@ -96,5 +89,3 @@ export const contents = Effect.fnUntraced(function*(sql: Sql) {
     refusals: refusals.length
   }
 })
-
-export const order = (sql: Sql, id: string) => Effect.asVoid(sql`INSERT INTO orders ${sql.insert({ id })}`)

@@ -19,6 +19,8 @@ import * as Doctor from "./commands/doctor.ts"
 import * as Exec from "./commands/exec.ts"
 import * as Fetch from "./commands/fetch.ts"
 import * as Lint from "./commands/lint.ts"
+import * as Outbox from "./commands/outbox.ts"
+import * as Relay from "./commands/relay.ts"
 import * as Repair from "./commands/repair.ts"
 import * as Ship from "./commands/ship.ts"
 import * as Status from "./commands/status.ts"
@@ -54,6 +56,9 @@ const root = Command.make("auditlog").pipe(
     Ship.command,
     Fetch.command,
     Status.command
+    Relay.command,
+    Outbox.command,
+    Lint.command
   ])
 )
 

@@ -12,6 +12,18 @@ import type * as SizePolicy from "../SizePolicy.ts"
 /** As people type them in a shell; the longer forms of `Duration` ("5 seconds") are understood too. */
 const units: { readonly [unit: string]: number } = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 }
 
+/**
+ * A duration between a millisecond and a day. Throws what is expected instead.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseDuration = (text: string): Duration.Duration => {
+  const interval = parseSync(text)
+  if (typeof interval !== "object") throw new Error("a duration")
+  return Duration.fromInputUnsafe(interval.every)
+}
+
 const parseInterval = (text: string): FileAppender.SyncPolicy | undefined => {
   const short = /^(?<count>\d+(?:\.\d+)?) ?(?<unit>ms|s|m|min|h)$/.exec(text)?.groups
   return short === undefined

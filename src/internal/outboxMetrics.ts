@@ -21,7 +21,7 @@ export const countMax = 100_000
 
 export const backlog = (sql: SqlClient): Effect.Effect<Backlog, SqlError> =>
   sql.unsafe<{ waiting: number; oldest: string | null; dead: number }>(
-    `SELECT CAST((SELECT count(*) FROM (SELECT 1 FROM audit_outbox LIMIT ${countMax}) AS some) AS integer) AS waiting, ` +
+    `SELECT CAST((SELECT count(*) FROM (SELECT 1 FROM audit_outbox LIMIT ${countMax}) AS counted) AS integer) AS waiting, ` +
       `(SELECT at FROM audit_outbox ORDER BY id LIMIT 1) AS oldest, ` +
       `CAST((SELECT count(*) FROM audit_outbox_dead) AS integer) AS dead`
   ).pipe(

@@ -1,5 +1,5 @@
 /**
- * Ships a log, waits for the copy where it matters, and reads the copy back: `node examples/09-ship.ts`
+ * Ships a log, waits for the copy where it matters, and reads the copy back: `node examples/10-ship.ts`
  *
  * To memory; with AUDIT_DB=postgres://… to a PostgreSQL of yours, whose tables `auditlog ship --setup` has made.
  */
