@@ -39,7 +39,7 @@ const committed = Effect.gen(function*() {
 
 const rolledBack = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
-  yield* sql.withTransaction(Effect.andThen(placeOrder("rolled back"), Effect.fail("out of stock")))
+  return yield* sql.withTransaction(Effect.andThen(placeOrder("rolled back"), Effect.fail("out of stock")))
 }).pipe(Effect.ignore)
 // #endregion transaction
 
@@ -125,4 +125,4 @@ const program = Effect.gen(function*() {
   yield* Console.log(`\n${file} holds:\n${fs.readFileSync(file, "utf8")}`)
 })
 
-await Effect.runPromise(program.pipe(Effect.provide(Database), Effect.provide(NodeServices.layer)))
+await Effect.runPromise(Effect.provide(program, Layer.mergeAll(Database, NodeServices.layer)))

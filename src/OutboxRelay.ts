@@ -29,7 +29,7 @@ import * as FileAppender from "./FileAppender.ts"
 import * as OutboxBell from "./internal/outboxBell.ts"
 import * as OutboxDrain from "./internal/outboxDrain.ts"
 import * as OutboxMetrics from "./internal/outboxMetrics.ts"
-import { OutboxError } from "./OutboxError.ts"
+import type { OutboxError } from "./OutboxError.ts"
 import type { ReadError } from "./ReadError.ts"
 
 /**

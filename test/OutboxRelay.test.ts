@@ -33,6 +33,10 @@ const drain = (sql: Sql, path: string, options: Partial<OutboxRelay.Options> = {
 const run = (sql: Sql, path: string, options: Partial<OutboxRelay.Options> = {}) =>
   OutboxRelay.run({ path, poll: "50 millis", ...options }).pipe(provide(sql))
 
+/** Runs with a file port of which some calls are replaced. */
+const withPort = (replaced: Partial<FilePort>) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(FilePort, (port) => Effect.provideService(effect, FilePort, Object.assign({}, port, replaced)))
+
 /** What a reader of the library shows. */
 const shown = (path: string) => Effect.map(readRecords(path), (records) => records.map(({ fields }) => fields["n"]))
 
@@ -184,12 +188,11 @@ for (const kind of kinds()) {
       ({ path, sql }) =>
         Effect.gen(function*() {
           yield* stage(sql, numbered(0, 5))
-          const port = yield* FilePort
+          const port: FilePort = yield* FilePort
           let failing = 1
           const fiber = yield* Effect.forkChild(
             run(sql, path).pipe(
-              Effect.provideService(FilePort, {
-                ...port,
+              withPort({
                 fdatasync: (fd, done) =>
                   failing-- > 0 ? done(Object.assign(new Error("EIO"), { code: "EIO" })) : port.fdatasync(fd, done)
               })
@@ -207,13 +210,12 @@ for (const kind of kinds()) {
       ({ path, sql }) =>
         Effect.gen(function*() {
           yield* stage(sql, numbered(0, 5))
-          const port = yield* FilePort
+          const port: FilePort = yield* FilePort
           let full = true
           let refused = 0
           const fiber = yield* Effect.forkChild(
             run(sql, path).pipe(
-              Effect.provideService(FilePort, {
-                ...port,
+              withPort({
                 write: (fd, bytes) => {
                   if (!full) return port.write(fd, bytes)
                   refused++

@@ -223,6 +223,7 @@ const modules: ReadonlyArray<string> = [
   "cli/shipStatus.ts",
   "cli/openDatabase.ts",
   "cli/postgresClient.ts",
+  "cli/openDatabase.ts",
   "cli/relayLog.ts",
   "cli/outboxStatus.ts",
   "cli/quickAppend.ts",

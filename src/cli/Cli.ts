@@ -52,12 +52,11 @@ const root = Command.make("auditlog").pipe(
     Verify.command,
     Repair.command,
     Doctor.command,
-    Lint.command,
-    Ship.command,
-    Fetch.command,
-    Status.command
     Relay.command,
     Outbox.command,
+    Ship.command,
+    Fetch.command,
+    Status.command,
     Lint.command
   ])
 )

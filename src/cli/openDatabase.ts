@@ -5,24 +5,10 @@
  */
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
-import type * as Stream from "effect/Stream"
 import * as SqliteClient from "../SqliteClient.ts"
 import * as Output from "./output.ts"
-
-/**
- * A client, and what announces rows, where the database can.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Database {
-  readonly layer: Layer.Layer<SqlClient, SqlError>
-  readonly notifications: Stream.Stream<unknown, unknown> | undefined
-}
+import type { Database } from "./postgresClient.ts"
 
 /**
  * Which database.

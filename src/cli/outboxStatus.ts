@@ -83,5 +83,5 @@ export const run = Effect.fnUntraced(function*({ database, json, schema }: Argum
   )
   const { rows, ...counts } = found
   yield* print(json ? `${JSON.stringify({ ...counts, deadRows: rows })}\n` : render(found))
-  if (found.dead > 0) return yield* new Output.Failure({ exitCode: 1, lines: [] })
+  return yield* found.dead === 0 ? Effect.void : new Output.Failure({ exitCode: 1, lines: [] })
 })

@@ -8,9 +8,20 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import * as OutboxSchema from "../OutboxSchema.ts"
-import type { Database } from "./openDatabase.ts"
+
+/**
+ * A client, and what announces rows, where the database can.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Database {
+  readonly layer: Layer.Layer<SqlClient, SqlError>
+  readonly notifications: Stream.Stream<unknown, unknown> | undefined
+}
 
 /** One for the relay's lock and its batches, one that listens, one that counts. */
 const connectionsMax = 3

@@ -51,7 +51,8 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
     args.once
       ? Effect.tap(OutboxRelay.drain(options), (rows) => Output.stderr([`auditlog: ${rows} drained`]))
       : OutboxRelay.run(options)
-  yield* work.pipe(
+  return yield* work.pipe(
+    Effect.asVoid,
     Effect.provide(layer),
     Effect.catch((error) => Effect.fail(Output.failure(`auditlog: ${OpenDatabase.describe(error)}`)))
   )

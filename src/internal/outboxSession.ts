@@ -24,7 +24,7 @@ export interface WaitingRow {
   readonly bytes: number
 }
 
-export interface FetchLimits {
+interface FetchLimits {
   readonly rows: number
   readonly recordBytes: number
   readonly batchBytes: number
@@ -147,7 +147,7 @@ const openPostgres = (
         const [lock] = yield* run<{ locked: boolean }>(
           `SELECT pg_try_advisory_lock(${lockClass}, ${lockKey}) AS locked`
         )
-        if (lock?.locked !== true) return yield* busy("its advisory lock")
+        yield* lock?.locked === true ? Effect.void : Effect.fail(busy("its advisory lock"))
       }),
       // the connection goes back to the pool alive; one that is dead has lost the lock already
       () => Effect.ignoreCause(run(`SELECT pg_advisory_unlock(${lockClass}, ${lockKey})`))
@@ -234,7 +234,7 @@ const openSqlite = (
             "UPDATE audit_outbox_state SET cursor = ? WHERE relay = ? RETURNING version",
             [cursor, relay]
           )
-          if (fence.length !== 1) return yield* superseded
+          yield* fence.length === 1 ? Effect.void : Effect.fail(superseded)
           yield* sql.unsafe("DELETE FROM audit_outbox WHERE id IN (SELECT value FROM json_each(?))", [
             `[${ids.join(",")}]`
           ])

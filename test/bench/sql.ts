@@ -72,7 +72,7 @@ const drain = Effect.fnUntraced(function*(name: OutboxSchema.Dialect, sql: SqlCl
   yield* sql`DELETE FROM audit_outbox`
   for (let round = 0; round < rounds; round++) {
     for (let staged = 0; staged < backlog; staged += 5000) {
-      const { text, values } = OutboxSchema.outboxStatement(name, Array<object>(5000).fill(record))
+      const { text, values } = OutboxSchema.outboxStatement(name, Array.from({ length: 5000 }, () => record))
       yield* sql.unsafe(text, values)
     }
     const start = performance.now()

@@ -22,6 +22,7 @@ const reach = (here: string): void => {
 }
 
 // SQLite: the COMMIT of a transaction that deletes
+// oxlint-disable-next-line unbound-method -- called with its own `this` below
 const prepare = DatabaseSync.prototype.prepare
 let deletes = false
 DatabaseSync.prototype.prepare = function(sql, ...rest) {
@@ -79,22 +80,28 @@ await Effect.gen(function*() {
       )
     ),
     Effect.provideService(SqlClient.SqlClient, sql),
-    Effect.provideService(FilePort, {
-      ...port,
-      write: (fd, bytes) => {
-        if (point === "mid-write" && left === 0) {
-          port.write(fd, bytes.subarray(0, Math.floor(bytes.length * Math.random())))
-        }
-        reach("mid-write")
-        const written = port.write(fd, bytes)
-        reach("after-write")
-        return written
-      },
-      fdatasync: (fd, done) =>
-        port.fdatasync(fd, (error) => {
-          reach("after-fsync")
-          done(error)
-        })
-    })
+    Effect.provideService(
+      FilePort,
+      Object.assign(
+        {},
+        port,
+        {
+          write: (fd, bytes) => {
+            if (point === "mid-write" && left === 0) {
+              port.write(fd, bytes.subarray(0, Math.floor(bytes.length * Math.random())))
+            }
+            reach("mid-write")
+            const written = port.write(fd, bytes)
+            reach("after-write")
+            return written
+          },
+          fdatasync: (fd, done) =>
+            port.fdatasync(fd, (error) => {
+              reach("after-fsync")
+              done(error)
+            })
+        } satisfies Partial<FilePort>
+      )
+    )
   )
 }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer), Effect.runPromise)

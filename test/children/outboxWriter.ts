@@ -37,7 +37,7 @@ await Effect.gen(function*() {
       if (inner) {
         yield* Effect.exit(sql.withTransaction(Effect.andThen(pay(`${name}:${n}.x`), Effect.fail("savepoint"))))
       }
-      if (rollsBack) return yield* Effect.fail("rollback")
+      yield* rollsBack ? Effect.fail("rollback") : Effect.void
     })
     // the database may be away: what is not committed then is in neither place
     yield* Effect.exit(sql.withTransaction(transaction))
