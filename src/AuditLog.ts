@@ -203,6 +203,10 @@ export const Service = <Self>() =>
     references.set(appender, reference)
     return make(encoder, appender, reference)
   }
+  const staging = (outbox: Outbox["Service"]): AuditLog<S["Type"]> => ({
+    ...make(encoder, outbox, CurrentTransaction.make(name), outbox.refuse),
+    transaction: outbox.transaction
+  })
   // What landed, not what was passed in: the schema may have left keys out, and the caller may have changed its object
   // since. A schema that only encodes, or needs services to decode, gives the value of the caller.
   const fromJson = Schema.decodeUnknownEffect(Schema.toCodecJson(schema)) as (
@@ -229,15 +233,7 @@ export const Service = <Self>() =>
     // A layer value is built once for all nested provides of it: without `fresh` the log of an outer one would stand in
     // for that of an inner one, on another file.
     layer: Layer.fresh(Layer.effect(key, Effect.map(Appender, build))),
-    layerOutbox: Layer.fresh(
-      Layer.effect(
-        key,
-        Effect.map(Outbox, (outbox) => {
-          const log = make(encoder, outbox, CurrentTransaction.make(name), outbox.refuse)
-          return { ...log, transaction: outbox.transaction }
-        })
-      )
-    ),
+    layerOutbox: Layer.fresh(Layer.effect(key, Effect.map(Outbox, staging))),
     layerTest: layerTestWith({}),
     layerTestWith,
     transaction: <B, E, R>(effect: Effect.Effect<B, E, R>) => key.use((log) => log.transaction(effect))
@@ -251,10 +247,9 @@ const make = <A>(
   /** What the outbox does about an append that failed. */
   refuse?: Outbox["Service"]["refuse"]
 ): AuditLog<A> => {
-  const failed = (error: AuditError.AuditError): Effect.Effect<void> =>
-    refuse === undefined
-      ? AppendContext.countError(error)
-      : Effect.andThen(AppendContext.countError(error), refuse(error))
+  const failed = refuse === undefined
+    ? AppendContext.countError
+    : (error: AuditError.AuditError) => Effect.andThen(AppendContext.countError(error), refuse(error))
   const { limits } = appender
   const store = (
     span: string,
