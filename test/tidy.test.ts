@@ -221,7 +221,6 @@ const modules: ReadonlyArray<string> = [
   "cli/shipLog.ts",
   "cli/fetchLog.ts",
   "cli/shipStatus.ts",
-  "cli/openDatabase.ts",
   "cli/postgresClient.ts",
   "cli/openDatabase.ts",
   "cli/relayLog.ts",
