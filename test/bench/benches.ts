@@ -8,6 +8,7 @@ import { profiles } from "./profile.ts"
 import { query, read, verify } from "./read.ts"
 import { scale } from "./scale.ts"
 import { ship } from "./ship.ts"
+import { sql } from "./sql.ts"
 import { startup } from "./startup.ts"
 import { transaction } from "./transaction.ts"
 
@@ -20,6 +21,7 @@ export const benches: ReadonlyArray<Bench> = [
   read,
   query,
   verify,
+  sql,
   ship,
   lint,
   startup,

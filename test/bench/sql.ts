@@ -5,34 +5,37 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { OutboxRelay, OutboxSchema, SqlOutbox } from "../../src/index.ts"
 import { Postgres, whyNoPostgres } from "../servers/postgres.ts"
 import { openPostgres, openSqlite, order } from "../sqlClient.ts"
 import { Audit, granted } from "../support.ts"
+import { type Bench, interleave, type Settings, type Side } from "./harness.ts"
 
 const connections = 16
-const rounds = 5
 const roundMillis = 1500
 const backlog = 50_000
 
-const median = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
+/** Rows of the table that the targets name. */
+export const rows = {
+  plain: "transactions, no audit row",
+  one: "transactions, 1 audit row",
+  ten: "transactions, 10 audit rows",
+  drained: "rows drained from PostgreSQL"
+} as const
 
-const transactions = Effect.fnUntraced(function*(sql: SqlClient.SqlClient) {
-  const log = yield* Effect.map(
-    Audit.layerOutbox.pipe(
-      Layer.provide(SqlOutbox.layer()),
-      Layer.provide(Layer.succeed(SqlClient.SqlClient, sql)),
-      Layer.build
-    ),
-    Context.get(Audit)
+const transactions = (sql: SqlClient.SqlClient): ReadonlyArray<Side> => {
+  const log = Audit.layerOutbox.pipe(
+    Layer.provide(SqlOutbox.layer()),
+    Layer.provide(Layer.succeed(SqlClient.SqlClient, sql)),
+    Layer.build,
+    Effect.map(Context.get(Audit)),
+    Effect.scoped,
+    Effect.runSync
   )
   let orders = 0
   const perSecond = Effect.fnUntraced(function*(rows: number) {
-    const end = performance.now() + roundMillis
+    const start = performance.now()
     let done = 0
     const one = Effect.suspend(() => order(sql, String(orders++))).pipe(
       Effect.andThen(
@@ -44,66 +47,82 @@ const transactions = Effect.fnUntraced(function*(sql: SqlClient.SqlClient) {
       )
     )
     const loop = Effect.gen(function*() {
-      while (performance.now() < end) {
+      while (performance.now() < start + roundMillis) {
         yield* sql.withTransaction(one)
         done++
       }
     })
     yield* Effect.all(Array.from({ length: connections }, () => loop), { concurrency: connections, discard: true })
-    return (done * 1000) / roundMillis
+    return { rate: (done * 1000) / (performance.now() - start) }
   })
-  const kinds = [0, 1, 10]
-  const found = kinds.map((): Array<number> => [])
-  yield* perSecond(1)
-  for (let round = 0; round < rounds; round++) {
-    for (const [i, rows] of kinds.entries()) found[i]!.push(yield* perSecond(rows))
-  }
-  const base = median(found[0]!)
-  for (const [i, rows] of kinds.entries()) {
-    const rate = median(found[i]!)
-    const cost = rows === 0 ? "" : `, ${Math.round(100 * (1 - rate / base))} % less`
-    console.log(`  an order with ${String(rows).padStart(2)} audit rows: ${Math.round(rate)} transactions/s${cost}`)
-  }
-})
+  const side = (name: string, rows: number): Side => ({ name, run: () => Effect.runPromise(perSecond(rows)) })
+  return [side(rows.plain, 0), side(rows.one, 1), side(rows.ten, 10)]
+}
 
-const drain = Effect.fnUntraced(function*(name: OutboxSchema.Dialect, sql: SqlClient.SqlClient, path: string) {
+const drain = (
+  name: string,
+  dialect: OutboxSchema.Dialect,
+  client: SqlClient.SqlClient,
+  { directory }: Settings
+): Side => {
   const record = { _tag: "OrderPaid", actor: "ada", order: "2041", cents: 129_900, currency: "EUR" }
-  const rates: Array<number> = []
-  yield* sql`DELETE FROM audit_outbox`
-  for (let round = 0; round < rounds; round++) {
-    for (let staged = 0; staged < backlog; staged += 5000) {
-      const { text, values } = OutboxSchema.outboxStatement(name, Array.from({ length: 5000 }, () => record))
-      yield* sql.unsafe(text, values)
-    }
-    const start = performance.now()
-    const rows = yield* OutboxRelay.drain({ path: `${path}.${round}` })
-    rates.push((rows * 1000) / (performance.now() - start))
+  let round = 0
+  return {
+    name,
+    run: () =>
+      Effect.gen(function*() {
+        yield* client`DELETE FROM audit_outbox`
+        for (let staged = 0; staged < backlog; staged += 5000) {
+          const { text, values } = OutboxSchema.outboxStatement(dialect, Array.from({ length: 5000 }, () => record))
+          yield* client.unsafe(text, values)
+        }
+        const start = performance.now()
+        const drained = yield* OutboxRelay.drain({ path: Path.join(directory, `outbox-${dialect}-${round++}.jsonl`) })
+        return { rate: (drained * 1000) / (performance.now() - start) }
+      }).pipe(
+        Effect.provideService(SqlClient.SqlClient, client),
+        Effect.provide(NodeFileSystem.layer),
+        Effect.runPromise
+      )
   }
-  console.log(`  drained from ${name}: ${Math.round(median(rates))} rows/s, at best ${Math.round(Math.max(...rates))}`)
-})
+}
 
-export const sql = async (): Promise<void> => {
-  const why = whyNoPostgres()
-  const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "auditlog-bench-"))
-  const server = why === undefined ? await Postgres.make({ settings: { fsync: "on" } }) : undefined
-  console.log(`sql: ${why === undefined ? `PostgreSQL, ${connections} connections` : `no PostgreSQL (${why})`}`)
-  try {
-    await Effect.gen(function*() {
-      for (const name of ["pg", "sqlite"] as const) {
-        if (name === "pg" && server === undefined) continue
-        const client = name === "pg" && server !== undefined
-          ? yield* openPostgres(server.url(), { maxConnections: connections })
-          : yield* openSqlite(Path.join(directory, "bench.db"))
-        yield* Effect.gen(function*() {
-          yield* OutboxSchema.migration
-          yield* client`CREATE TABLE orders (id text PRIMARY KEY)`
-          if (name === "pg") yield* transactions(client)
-          yield* drain(name, client, Path.join(directory, `${name}.jsonl`))
-        }).pipe(Effect.provideService(SqlClient.SqlClient, client))
+const prepare = (client: SqlClient.SqlClient) =>
+  Effect.andThen(OutboxSchema.migration, client`CREATE TABLE orders (id text PRIMARY KEY)`).pipe(
+    Effect.provideService(SqlClient.SqlClient, client)
+  )
+
+export const sql: Bench = {
+  name: "sql",
+  title: "Audit rows in SQL transactions",
+  columns: [{ key: "rate", label: "a second", digits: 0 }],
+  run: (settings) =>
+    Effect.gen(function*() {
+      const why = whyNoPostgres()
+      const rounds = settings.rounds ?? (settings.quick ? 1 : 5)
+      const sides: Array<Side> = []
+      if (why === undefined) {
+        const server = yield* Effect.acquireRelease(
+          Effect.promise(() => Postgres.make({ settings: { fsync: "on" } })),
+          (server) => Effect.promise(() => server.stop())
+        )
+        const client = yield* openPostgres(server.url(), { maxConnections: connections })
+        yield* prepare(client)
+        sides.push(...transactions(client), drain(rows.drained, "pg", client, settings))
       }
-    }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer), Effect.runPromise)
-  } finally {
-    await server?.stop()
-    Fs.rmSync(directory, { recursive: true, force: true })
-  }
+      const sqlite = yield* openSqlite(Path.join(settings.directory, "bench.db"))
+      yield* prepare(sqlite)
+      sides.push(drain("rows drained from SQLite", "sqlite", sqlite, settings))
+      // compiled code and filled caches: the first round of a process measures neither
+      if (!settings.quick) yield* Effect.promise(() => interleave(sides, 1))
+      return {
+        rows: yield* Effect.promise(() => interleave(sides, rounds)),
+        rounds,
+        findings: why === undefined
+          ? [
+            `PostgreSQL with fsync, ${connections} connections that do nothing but insert an order and its audit rows.`
+          ]
+          : [`Without PostgreSQL: ${why}.`]
+      }
+    }).pipe(Effect.scoped, Effect.runPromise)
 }

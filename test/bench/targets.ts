@@ -3,6 +3,7 @@
  */
 import { limitName } from "./appendSides.ts"
 import type { Report } from "./harness.ts"
+import { rows as sql } from "./sql.ts"
 
 /** The median of a column of a row; `undefined` if it was not run. */
 type Value = (bench: string, row: string, column: string) => number | undefined
@@ -11,7 +12,7 @@ interface Target {
   readonly what: string
   readonly atLeast?: number
   readonly atMost?: number
-  readonly unit: "×" | "ms" | "MB" | "%" | "records"
+  readonly unit: "×" | "ms" | "MB" | "%" | "records" | "rows"
   readonly measured: (value: Value) => number | undefined
 }
 
@@ -130,6 +131,27 @@ const targets: ReadonlyArray<Target> = [
     unit: "×",
     measured: (value) => ratio(value("startup", "auditlog append", "millis"), value("startup", "node -e 0", "millis"))
   },
+  {
+    what: "transactions a second that one audit row costs, PostgreSQL",
+    atMost: 30,
+    unit: "%",
+    measured: (value) => {
+      const kept = ratio(value("sql", sql.one, "rate"), value("sql", sql.plain, "rate"))
+      return kept === undefined ? undefined : (1 - kept) * 100
+    }
+  },
+  {
+    what: "rows a second that a relay drains from PostgreSQL",
+    atLeast: 50_000,
+    unit: "rows",
+    measured: (value) => value("sql", sql.drained, "rate")
+  },
+  ...(["PostgreSQL, fsync", "NATS, 3 replicas"].map((destination): Target => ({
+    what: `records a second shipped to ${destination}`,
+    atLeast: 50_000,
+    unit: "records",
+    measured: (value) => value("ship", destination, "rate")
+  }))),
   larger(""),
   larger(", not synced")
 ]
