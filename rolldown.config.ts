@@ -40,5 +40,7 @@ const output = { dir: "dist/cli", format: "esm", minify: true, chunkFileNames: "
 
 export default defineConfig([
   { input: { bin: "src/cli/bin.ts" }, platform: "node", external, plugins: [quickAppend, licenses], output },
-  { input: { quickAppend: "src/cli/quickAppend.ts" }, platform: "node", output }
+  { input: { quickAppend: "src/cli/quickAppend.ts" }, platform: "node", output },
+  // what `verify` starts in threads, beside the chunk that starts it
+  { input: { scanWorker: "src/internal/scanWorker.ts" }, platform: "node", output }
 ])

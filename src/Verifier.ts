@@ -10,10 +10,8 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import type * as HashChain from "./HashChain.ts"
-import type { Comparison, LineRange } from "./internal/chainCheck.ts"
-import * as LogSnapshot from "./internal/logSnapshot.ts"
-import * as RecordContent from "./internal/recordContent.ts"
-import { HashSearch, Verification } from "./internal/verification.ts"
+import { blockBytesDefault } from "./internal/lineBlocks.ts"
+import * as LogVerification from "./internal/logVerification.ts"
 import type { Report } from "./VerifyReport.ts"
 
 /**
@@ -56,7 +54,10 @@ export interface Progress {
  *   older files is then not missed.
  * - `listedMax`: findings of each kind that are listed; all are counted. Default 100.
  * - `lineBytesMax` bounds the memory that one line can take; longer lines are damage. Default 64 MiB.
- * - `onProgress` is called after every block of about 1 MiB. It must not throw.
+ * - `workers`: threads that scan and hash beside this one, which reads and judges. at most 16. `"auto"` (default) is two for a log of
+ *   64 MiB or more where there is more than one processor, else none. The report does not depend on it: where threads
+ *   cannot be started or end early, this one does their work.
+ * - `onProgress` is called after every block of about 512 KiB. It must not throw.
  *
  * @category models
  * @since 0.1.0
@@ -66,6 +67,7 @@ export interface VerifyOptions {
   readonly segments?: "all" | "one" | undefined
   readonly listedMax?: number | undefined
   readonly lineBytesMax?: number | undefined
+  readonly workers?: number | "auto" | undefined
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
@@ -91,7 +93,15 @@ export const verify = (
   path: string,
   options: VerifyOptions = {}
 ): Effect.Effect<Report, VerifierError, FileSystem.FileSystem> =>
-  attempt(path, options).pipe(
+  LogVerification.run(path, {
+    keys: options.keys,
+    isPart: options.segments === "one",
+    listedMax: options.listedMax ?? listedMaxDefault,
+    lineBytesMax: options.lineBytesMax ?? lineBytesMaxDefault,
+    workers: options.workers ?? "auto",
+    blockBytes: blockBytesDefault,
+    onProgress: options.onProgress ?? (() => {})
+  }).pipe(
     Effect.retry({ times: attemptsMax - 1, while: (error) => error._tag === "Moved" }),
     Effect.mapError((error) =>
       error._tag === "Moved"
@@ -103,70 +113,3 @@ export const verify = (
         : new VerifierError({ file: error.file, problem: error.problem, cause: error.cause })
     )
   )
-
-const attempt = Effect.fnUntraced(function*(path: string, options: VerifyOptions) {
-  const { keys, lineBytesMax = lineBytesMaxDefault, listedMax = listedMaxDefault, onProgress = () => {} } = options
-  const files = yield* options.segments === "one" ? LogSnapshot.single(path) : LogSnapshot.take(path)
-  let bytesTotal = files.reduce((sum, { bytes }) => sum + bytes, 0)
-  let bytesDone = 0
-  const progress = (count: number): void => {
-    bytesDone += count
-    onProgress({ bytesDone, bytesTotal: Math.max(bytesTotal, bytesDone) })
-  }
-
-  const verification = new Verification({ isPart: options.segments === "one", keys, lineBytesMax, listedMax })
-  const compareRepeats = (comparisons: ReadonlyArray<Comparison>) =>
-    Effect.forEach(comparisons, (comparison) =>
-      Effect.zipWith(
-        lineAt(files, path, comparison.first),
-        lineAt(files, path, comparison.again),
-        (first, again) => verification.compared(comparison, RecordContent.compare(first, again))
-      ), { discard: true })
-
-  for (const file of files) {
-    yield* Effect.scoped(Effect.gen(function*() {
-      const handle = yield* LogSnapshot.open(file, path)
-      verification.begin(file.path)
-      yield* LogSnapshot.read(file, handle, () => verification.blocks.space(), (count) => {
-        verification.take(count)
-        progress(count)
-        const comparisons = verification.takeComparisons()
-        return comparisons.length === 0 ? undefined : compareRepeats(comparisons)
-      })
-      verification.endOfFile()
-    }))
-  }
-  verification.end()
-
-  const { suspects } = verification
-  if (suspects.size > 0) {
-    bytesTotal *= 2
-    const search = new HashSearch(suspects, { keys, lineBytesMax })
-    for (const file of files) {
-      yield* Effect.scoped(Effect.gen(function*() {
-        const handle = yield* LogSnapshot.open(file, path)
-        search.begin()
-        yield* LogSnapshot.read(file, handle, () => search.blocks.space(), (count) => {
-          search.blocks.take(count)
-          progress(count)
-          return undefined
-        })
-      }))
-    }
-    verification.resolve(search.found)
-  }
-  return verification.report(path)
-})
-
-/** The bytes of a line that was read before. */
-const lineAt = (
-  files: ReadonlyArray<LogSnapshot.SnapshotFile>,
-  live: string,
-  { length, offset, segment }: LineRange
-) =>
-  Effect.scoped(Effect.gen(function*() {
-    const handle = yield* LogSnapshot.open(files[segment]!, live)
-    const bytes = new Uint8Array(length)
-    const count = yield* Effect.orElseSucceed(handle.read(bytes, { position: BigInt(offset) }), () => 0)
-    return bytes.subarray(0, count)
-  }))

@@ -21,6 +21,7 @@ export interface Arguments {
   readonly only: boolean
   readonly json: boolean
   readonly all: boolean
+  readonly workers: number | "auto"
 }
 
 /**
@@ -45,6 +46,7 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
         keys: key === undefined ? undefined : [key],
         segments: args.only ? "one" : "all",
         listedMax: args.all ? Number.POSITIVE_INFINITY : undefined,
+        workers: args.workers,
         onProgress: ({ bytesDone, bytesTotal }) =>
           show(() =>
             `verifying ${file}: ${Math.floor(100 * bytesDone / bytesTotal)} % of ${VerifyText.size(bytesTotal)}`

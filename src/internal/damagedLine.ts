@@ -45,7 +45,7 @@ const wholeTail = /,"_hash":"([\w-]{43})"\}$/
 const tailLength = 55
 
 /** Bytes of a damaged line that people are shown. */
-const previewBytesMax = 80
+export const previewBytesMax = 80
 
 /** The beginning of a line, escaped so that it can be printed anywhere. */
 export const preview = (line: Uint8Array): string =>

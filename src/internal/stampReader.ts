@@ -3,10 +3,8 @@
  *
  * docs/format.md fixes the order of the stamp's keys, so that each stands where its predecessors end. A line that is
  * written in another way is not read here: the caller falls back to `Codec.parse`. What is read is exactly what that
- * would accept, apart from the fields, which are not looked at.
+ * would accept, apart from the fields, which are not looked at. It imports nothing: worker threads load it.
  */
-import * as Codec from "../Codec.ts"
-
 /** Bytes that may be read after the end of a line: comparisons go by words of four bytes. */
 export const slackBytes = 64
 
@@ -129,10 +127,7 @@ export class StampReader {
     const tailAt = end - tailLength
     if (end - start < lineBytesMin || !is27(view, start, lineStart)) return false
     if (!is10(view, tailAt, hashKey) || bytes[end - 1] !== brace || bytes[end - 2] !== quote) return false
-    this.tailAt = tailAt
-    this.hashAt = tailAt + 10
-
-    this.writerAt = start + lineStartLength
+    this.place(start, end)
     let at = this.writerAt + writerLength
     if (!is8(view, at, seqKey)) return false
     if (!this.number(at + 8, tailAt)) return false
@@ -152,6 +147,13 @@ export class StampReader {
     if (bytes[at] !== brace && !this.optionals(at, tailAt)) return false
     if (bytes[at] === brace) this.bodyAt = at + 1
     return this.bodyAt <= tailAt && (this.bodyAt === tailAt || bytes[this.bodyAt] === comma)
+  }
+
+  /** Sets where the parts are that stand at the same distance from the start and the end of every line. */
+  place(start: number, end: number): void {
+    this.writerAt = start + lineStartLength
+    this.tailAt = end - tailLength
+    this.hashAt = this.tailAt + 10
   }
 
   /** Whether the line carries this hash. */
@@ -288,22 +290,3 @@ const isTime = (view: DataView, at: number): boolean =>
   isShape(view.getInt32(at + 12, true), 0x0000ff00, 0x00003a00) &&
   isShape(view.getInt32(at + 16, true), -0xffff01, 0x2e00003a) &&
   isShape(view.getInt32(at + 20, true), -0x1000000, 0x5a000000)
-
-const isSource = /^[\w.:-]{1,128}$/
-
-/** A line that `Codec.parse` understands, written so that a {@link StampReader} can read its stamp: without fields. */
-export const canonical = (record: Extract<Codec.Parsed, { readonly _tag: "Record" }>, hash: string): Buffer => {
-  const { at, key, prev, seen, seq, src, tx, writer } = record.stamp
-  const source = src !== undefined && isSource.test(src) ? src : undefined
-  const head = Codec.head({ fields: "", at, trace: undefined, source }, {
-    writer,
-    seq,
-    prev,
-    seen,
-    tx,
-    attempt: record.stamp.try ?? 0,
-    key
-  })
-  const line = Codec.seal(head, hash)
-  return Buffer.from(line + " ".repeat(slackBytes), "latin1")
-}

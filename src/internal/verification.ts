@@ -1,17 +1,22 @@
 /**
- * From the bytes of a log to a report: the pure part of the verifier. Of nearly every line it reads only the stamp and
- * the tail, and hashes what lies before; only a line that is unusual is parsed.
+ * From the bytes of a log to a report: the pure part of the verifier. What a line says alone a {@link BlockScan} finds
+ * out, here or in a worker thread; here the lines are judged one after the other. Of nearly every line only the stamp
+ * and the tail are read, and what lies before is hashed; only a line that is unusual is parsed.
  */
+import * as Redacted from "effect/Redacted"
 import { isUtf8 } from "node:buffer"
+import { createSecretKey } from "node:crypto"
 import * as Codec from "../Codec.ts"
 import * as HashChain from "../HashChain.ts"
 import type { Place } from "../LogEntry.ts"
 import type * as Report from "../VerifyReport.ts"
+import { BlockScan, type Keys } from "./blockScan.ts"
+import { canonical } from "./canonicalLine.ts"
 import { ChainCheck, type Comparison, type LineRange } from "./chainCheck.ts"
 import { examine, preview } from "./damagedLine.ts"
 import { Collector } from "./findings.ts"
-import { LineBlocks, type LineSink } from "./lineBlocks.ts"
-import { canonical, slackBytes, StampReader, tailLength } from "./stampReader.ts"
+import type { Block, Cut, LineBlocks } from "./lineBlocks.ts"
+import { slackBytes, StampReader } from "./stampReader.ts"
 import { TornWrites } from "./tornWrites.ts"
 import type { Here } from "./transactionCheck.ts"
 
@@ -26,13 +31,21 @@ export interface VerificationOptions {
 
 const removedStart = Buffer.from(`,"_tag":"auditlog/SegmentRemoved"`)
 
-export class Verification implements LineSink, Here {
-  readonly blocks: LineBlocks
+/** The keys as a scan wants them, and a worker thread can have them. They must be valid. */
+const scanKeys = (keys: ReadonlyArray<HashChain.Key>): Keys =>
+  new Map(keys.map(({ id, secret }) => [id, createSecretKey(Buffer.from(Redacted.value(secret) as Uint8Array))]))
+
+export class Verification implements Here {
+  readonly keys: Keys
   segment = -1
+  /** Where the line stands that is looked at, and how long it is. */
+  offset = 0
   length = 0
 
   private readonly segments: Array<{ file: string; bytes: number; records: number }> = []
   private lines = 0
+  /** The number of the line that is looked at. */
+  private number = 1
   private foreign = 0
   private resyncs = 0
   /** Names of segments that were removed: two processes may say so of one. */
@@ -50,43 +63,58 @@ export class Verification implements LineSink, Here {
   private readonly unauthenticated: Collector<Place>
   private readonly unchecked: Collector<Place>
   private readonly digests: HashChain.Digests
-  private readonly plain = HashChain.digest(undefined)
+  private readonly scan: BlockScan
+  private readonly lineBytesMax: number
   private readonly hasKeys: boolean
 
   constructor({ isPart, keys, lineBytesMax, listedMax }: VerificationOptions) {
     this.digests = HashChain.digests(keys)
     this.hasKeys = keys !== undefined
+    this.keys = scanKeys(keys ?? [])
+    this.scan = new BlockScan(this.keys, lineBytesMax)
+    this.lineBytesMax = lineBytesMax
     this.torn = new TornWrites(this.digests)
     this.chain = new ChainCheck(this.reader, this.torn, this, isPart, listedMax)
     this.damages = new Collector(listedMax)
     this.fragments = new Collector(listedMax)
     this.unauthenticated = new Collector(listedMax)
     this.unchecked = new Collector(listedMax)
-    this.blocks = new LineBlocks(lineBytesMax, this)
   }
 
   /** Begins a file; the one before it must have ended. */
   begin(file: string): void {
     this.segments.push({ file, bytes: 0, records: 0 })
     this.segment++
-    this.blocks.begin()
+    this.offset = 0
+    this.number = 1
   }
 
-  /** Takes so many bytes, which were read into `blocks.space()`. */
-  take(count: number): void {
-    this.segments[this.segment]!.bytes += count
-    this.blocks.take(count)
+  /**
+   * Takes the lines of a block. `scannedTo`: the table has those up to there; what it has not is scanned here.
+   */
+  take({ block, end, start, tooLong }: Cut, scannedTo?: number): void {
+    this.attach(block)
+    if (tooLong >= 0) {
+      this.tooLong(tooLong)
+      this.advance()
+    }
+    let to = scannedTo ?? this.scan.scan(block, start, end)
+    this.judge(block)
+    while (to < end) {
+      to = this.scan.scan(block, to, end)
+      this.judge(block)
+    }
   }
 
   /** Ends a file: what stands after its last newline. */
-  endOfFile(): void {
-    const { bytes, length } = this.blocks.rest
+  endOfFile({ bytes, length }: LineBlocks["rest"]): void {
+    this.segments[this.segment]!.bytes = this.offset + length
     this.torn.endOfFile()
     if (length === 0) return
     this.length = length
     // what a torn write leaves at the start of a file is the beginning of a line, or a hole
-    const isForeignFile = this.blocks.offset === 0 && bytes.length > 0 && bytes[0] !== 0x7b && bytes[0] !== 0
-    if (!isForeignFile) this.pending.push({ file: this.file, offset: this.blocks.offset, length })
+    const isForeignFile = this.offset === 0 && bytes.length > 0 && bytes[0] !== 0x7b && bytes[0] !== 0
+    if (!isForeignFile) this.pending.push({ file: this.file, offset: this.offset, length })
     else this.addDamage({ ...this.place(), kind: "notJson", healed: false, preview: preview(bytes) })
   }
 
@@ -160,12 +188,8 @@ export class Verification implements LineSink, Here {
   // Where the line stands
   // -------------------------------------------------------------------------------------------------------------------
 
-  get offset(): number {
-    return this.blocks.offset
-  }
-
   place(): Place {
-    return { file: this.file, offset: this.blocks.offset, length: this.length, line: this.blocks.number }
+    return { file: this.file, offset: this.offset, length: this.length, line: this.number }
   }
 
   private get file(): string {
@@ -176,30 +200,40 @@ export class Verification implements LineSink, Here {
   // Lines
   // -------------------------------------------------------------------------------------------------------------------
 
-  attach(bytes: Buffer): void {
+  private attach({ bytes, octets }: Block): void {
     this.bytes = bytes
-    this.octets = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.octets = octets
     this.reader.attach(bytes)
   }
 
-  line(start: number, end: number, plain: boolean): void {
-    this.lines++
-    this.length = end - start
-    if (plain && this.reader.read(start, end) && this.isPlainRecord(start)) this.record()
-    else this.unusual(start, end)
+  /** Judges the lines that are in the table of a block. */
+  private judge({ table }: Block): void {
+    const { lineBytesMax, reader } = this
+    const { count } = table
+    for (let row = 0; row < count; row++) {
+      const start = table.start(row)
+      const end = table.end(row)
+      if (end - start > lineBytesMax) this.tooLong(end - start)
+      else {
+        this.lines++
+        this.length = end - start
+        if (table.load(row, reader)) this.record()
+        else this.unusual(start, end)
+      }
+      this.advance()
+    }
   }
 
-  tooLong(length: number): void {
+  private advance(): void {
+    this.offset += this.length + 1
+    this.number++
+  }
+
+  private tooLong(length: number): void {
     this.lines++
     this.length = length
     const place = this.place()
     this.addDamage({ ...place, kind: "tooLong", healed: false, preview: "" })
-  }
-
-  /** Whether the line that was read has no HMAC, and its hash is right. */
-  private isPlainRecord(start: number): boolean {
-    const { reader } = this
-    return reader.keyAt < 0 && reader.isHash(this.plain(this.octets.subarray(start, reader.tailAt)))
   }
 
   private unusual(start: number, end: number): void {
@@ -292,51 +326,5 @@ export class Verification implements LineSink, Here {
   private addDamage(damage: Report.Damage): void {
     this.damageKinds.set(damage.kind, (this.damageKinds.get(damage.kind) ?? 0) + 1)
     this.damages.add(() => damage)
-  }
-}
-
-/** Looks for records with certain hashes, and for nothing else. */
-export class HashSearch implements LineSink {
-  readonly blocks: LineBlocks
-  readonly found = new Map<string, LineRange>()
-  private segment = -1
-  private bytes: Buffer = Buffer.alloc(slackBytes)
-  private readonly hashes: ReadonlySet<string>
-  private readonly digests: HashChain.Digests
-  private readonly hasKeys: boolean
-
-  constructor(
-    hashes: ReadonlySet<string>,
-    { keys, lineBytesMax }: Pick<VerificationOptions, "keys" | "lineBytesMax">
-  ) {
-    this.hashes = hashes
-    this.digests = HashChain.digests(keys)
-    this.hasKeys = keys !== undefined
-    this.blocks = new LineBlocks(lineBytesMax, this)
-  }
-
-  begin(): void {
-    this.segment++
-    this.blocks.begin()
-  }
-
-  attach(bytes: Buffer): void {
-    this.bytes = bytes
-  }
-
-  line(start: number, end: number): void {
-    if (end - start < tailLength) return
-    const line = Codec.trim(this.bytes.subarray(start, end))
-    const parts = Codec.unseal(line)
-    if (parts === undefined || !this.hashes.has(parts.hash) || this.found.has(parts.hash)) return
-    const parsed = Codec.parse(line)
-    if (parsed._tag !== "Record") return
-    const check = HashChain.check(line, parsed.stamp.key, this.digests)
-    if (check === "hash" || (check === "key" && this.hasKeys)) return
-    this.found.set(parts.hash, { segment: this.segment, offset: this.blocks.offset, length: end - start })
-  }
-
-  tooLong(): void {
-    // no record
   }
 }

@@ -9,9 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { parseArgs } from "node:util"
+import { HashSearch } from "../../src/internal/hashSearch.ts"
+import { Block, blockBytesDefault, type Cut, LineBlocks } from "../../src/internal/lineBlocks.ts"
 import { LogDecoder } from "../../src/internal/logDecoder.ts"
 import * as RecordContent from "../../src/internal/recordContent.ts"
-import { HashSearch, Verification } from "../../src/internal/verification.ts"
+import { Verification } from "../../src/internal/verification.ts"
 import type { Report } from "../../src/VerifyReport.ts"
 import { type Faults, none } from "./disk.ts"
 import { generator, run, startThreads } from "./run.ts"
@@ -42,25 +44,30 @@ const scenarios: ReadonlyArray<Faults> = [
 
 const options = { isPart: false, keys: undefined, lineBytesMax: 1 << 26, listedMax: 100 }
 
-const feed = (blocks: { space: () => Uint8Array }, bytes: Uint8Array, take: (count: number) => void): void => {
+const feed = (blocks: LineBlocks, bytes: Uint8Array, take: (cut: Cut) => void): void => {
+  blocks.begin()
   for (let at = 0; at < bytes.length;) {
     const into = blocks.space()
     const part = bytes.subarray(at, at + into.length)
     into.set(part)
-    take(part.length)
     at += part.length
+    const cut = blocks.take(part.length)
+    if (cut === undefined) continue
+    take(cut)
+    blocks.next(cut.block)
   }
 }
 
 /** What `Verifier.verify` does with files, with bytes. */
 export const verify = (segments: ReadonlyArray<Uint8Array>): Report => {
   const verification = new Verification(options)
+  const blocks = new LineBlocks(options.lineBytesMax, Block.make(blockBytesDefault))
   const slice = ({ length, offset, segment }: { length: number; offset: number; segment: number }) =>
     segments[segment]!.subarray(offset, offset + length)
   for (const [i, bytes] of segments.entries()) {
     verification.begin(`segment ${i}`)
-    feed(verification.blocks, bytes, (count) => verification.take(count))
-    verification.endOfFile()
+    feed(blocks, bytes, (cut) => verification.take(cut))
+    verification.endOfFile(blocks.rest)
   }
   for (const comparison of verification.takeComparisons()) {
     verification.compared(comparison, RecordContent.compare(slice(comparison.first), slice(comparison.again)))
@@ -70,7 +77,7 @@ export const verify = (segments: ReadonlyArray<Uint8Array>): Report => {
     const search = new HashSearch(verification.suspects, options)
     for (const bytes of segments) {
       search.begin()
-      feed(search.blocks, bytes, (count) => search.blocks.take(count))
+      feed(blocks, bytes, (cut) => search.take(cut))
     }
     verification.resolve(search.found)
   }

@@ -8,6 +8,17 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 
+/** As in `Verifier`, which is loaded only when it is needed. */
+const workersMax = 16
+
+const parseWorkers = (text: string): number | "auto" => {
+  if (text === "auto") return "auto"
+  if (!/^\d{1,2}$/.test(text) || Number(text) > workersMax) {
+    throw new Error(`"auto", or a number from 0 to ${workersMax}`)
+  }
+  return Number(text)
+}
+
 /**
  * Says whether logs are what their writers wrote.
  *
@@ -31,6 +42,12 @@ export const command = Command.make("verify", {
   all: Flag.Boolean("all").pipe(
     Flag.withDescription("List every finding, not only the first 100 of each kind"),
     Flag.withDefault(false)
+  ),
+  workers: Flag.String("workers").pipe(
+    Flag.withMetavar("auto|N"),
+    Flag.withDescription("Threads that hash beside the one that reads: auto is 2 for a log of 64 MiB or more"),
+    Flag.mapTryCatch(parseWorkers, (error) => error instanceof Error ? error.message : String(error)),
+    Flag.withDefault("auto" as const)
   )
 }, (args) => Effect.flatMap(Effect.promise(() => import("../verifyLog.ts")), ({ run }) => run(args))).pipe(
   Command.withShortDescription("Say whether a log is what its writers wrote"),
