@@ -3,13 +3,13 @@
  * the table; here it is checked against a rule that knows nothing of the verifier: a record is *witnessed* if a later
  * line names its hash, as `prev` or as `seen`.
  */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
-import { FileAppender, type HashChain, Verifier } from "../src/index.ts"
+import { FileAppender, type HashChain } from "../src/index.ts"
 import { granted, openLog, temporaryLog } from "./support.ts"
+import { verifyBoth } from "./verifySupport.ts"
 
 const key: HashChain.Key = { id: "2026-11", secret: Redacted.make("correct horse battery staple 123") }
 
@@ -69,8 +69,8 @@ const isSound = (path: string, content: string, keys: ReadonlyArray<HashChain.Ke
   Effect.gen(function*() {
     const copy = `${path}.copy`
     Fs.writeFileSync(copy, content)
-    return (yield* Verifier.verify(copy, { keys })).sound
-  }).pipe(Effect.provide(NodeFileSystem.layer))
+    return (yield* verifyBoth(copy, { keys })).sound
+  })
 
 const join = (lines: ReadonlyArray<string>): string => lines.map((line) => `${line}\n`).join("")
 

@@ -50,6 +50,20 @@ const receipt = await Effect.runPromise(
 console.log(receipt.durability)
 `
 
+/** With its messages, which say what the workers have done. */
+const verifier = `
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { Effect, Logger, References } from "effect"
+import { Verifier } from "effect-auditlog"
+const logger = Logger.make(({ message }) => console.log(String(message)))
+await Verifier.verify("audit.jsonl", { workers: 1 }).pipe(
+  Effect.provide(NodeFileSystem.layer),
+  Effect.provide(Logger.layer([logger])),
+  Effect.provideService(References.MinimumLogLevel, "Debug"),
+  Effect.runPromise
+)
+`
+
 const strict = {
   compilerOptions: {
     target: "es2023",
@@ -95,10 +109,12 @@ try {
     "--no-audit",
     "--no-fund",
     `./${packed.filename}`,
-    `effect@${devDependencies.effect}`
+    `effect@${devDependencies.effect}`,
+    `@effect/platform-node@${devDependencies["@effect/platform-node"]}`
   ])
 
   Fs.writeFileSync(Path.join(at, "main.ts"), program)
+  Fs.writeFileSync(Path.join(at, "verify.js"), verifier)
   Fs.writeFileSync(Path.join(at, "tsconfig.json"), JSON.stringify(strict))
   run(Path.join(project, "node_modules/.bin/tsc"), ["-p", "."])
   expect("the program to append", run(process.execPath, ["main.js"]) === "synced\n")
@@ -113,6 +129,15 @@ try {
     "the log to be sound",
     run("npx", ["--no", "auditlog", "verify", "audit.jsonl"]).startsWith("audit.jsonl: sound\n")
   )
+
+  const scanned = `workers have scanned 1 of 1 blocks`
+  const verified = spawnSync(
+    "npx",
+    ["--no", "auditlog", "verify", "--workers", "1", "--log-level", "debug", "audit.jsonl"],
+    { cwd: at, encoding: "utf8", env: { ...process.env, PATH: path } }
+  )
+  expect(`the bundled command to verify in a worker: ${verified.stderr}`, verified.stderr.includes(scanned))
+  expect("the library to verify in a worker", run(process.execPath, ["verify.js"]).includes(scanned))
 
   Fs.writeFileSync(Path.join(at, "split.py"), `with open("a.jsonl", "a") as f:\n  json.dump({}, f)\n  f.write("\\n")\n`)
   Fs.writeFileSync(Path.join(at, "whole.sh"), `jq -nc '{a: 1}' >> a.jsonl\n`)

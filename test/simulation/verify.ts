@@ -1,18 +1,24 @@
 /**
  * Many simulated runs, and what the verifier says of the files they leave:
- * `node test/simulation/verify.ts [--from SEED] [--seeds N] [--seconds N] [--stop-at N]`.
+ * `node test/simulation/verify.ts [--from SEED] [--seeds N] [--seconds N] [--stop-at N] [--workers]`.
  *
  * Prints one JSON object; exit 1 if it found a fault in a log that only the simulated disk has hurt, or if it does not
- * count as the reader does. A failing seed replays: `--from SEED --seeds 1 --keep DIRECTORY` writes its files there.
+ * count as the reader does. `--workers`: also if it says something else with a worker thread and tiny blocks. A failing seed replays: `--from SEED --seeds 1 --keep DIRECTORY` writes its files there.
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
+import * as Os from "node:os"
 import * as Path from "node:path"
-import { parseArgs } from "node:util"
+import { isDeepStrictEqual, parseArgs } from "node:util"
 import { HashSearch } from "../../src/internal/hashSearch.ts"
 import { Block, blockBytesDefault, type Cut, LineBlocks } from "../../src/internal/lineBlocks.ts"
 import { LogDecoder } from "../../src/internal/logDecoder.ts"
+import * as LogVerification from "../../src/internal/logVerification.ts"
 import * as RecordContent from "../../src/internal/recordContent.ts"
+import { ScanPool } from "../../src/internal/scanPool.ts"
 import { Verification } from "../../src/internal/verification.ts"
 import type { Report } from "../../src/VerifyReport.ts"
 import { type Faults, none } from "./disk.ts"
@@ -24,7 +30,8 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "500" },
     seconds: { type: "string", default: "3600" },
     "stop-at": { type: "string", default: "5" },
-    keep: { type: "string" }
+    keep: { type: "string" },
+    workers: { type: "boolean", default: false }
   }
 })
 
@@ -84,6 +91,31 @@ export const verify = (segments: ReadonlyArray<Uint8Array>): Report => {
   return verification.report("simulated")
 }
 
+const names = (segments: number): ReadonlyArray<string> =>
+  Array.from(
+    { length: segments },
+    (_, i) =>
+      i === segments - 1 ? "audit.jsonl" : `audit.20261123T09${String(i + 10)}00.000Z.01JD0000000000000000000000.jsonl`
+  )
+
+const blockBytes = 700
+
+/** Whether a worker, and blocks that nearly every line crosses, change the report. */
+const isOtherWithWorkers = (segments: ReadonlyArray<Uint8Array>, pool: ScanPool) =>
+  Effect.gen(function*() {
+    const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "auditlog-"))
+    try {
+      const files = names(segments.length).map((name) => Path.join(directory, name))
+      for (const [i, file] of files.entries()) Fs.writeFileSync(file, segments[i]!)
+      const live = files.at(-1)!
+      const [one, other] = yield* Effect.forEach([0, pool], (workers) =>
+        LogVerification.run(live, { ...options, workers, blockBytes, onProgress: () => {} }))
+      return !isDeepStrictEqual(one, other)
+    } finally {
+      Fs.rmSync(directory, { recursive: true })
+    }
+  }).pipe(Effect.provide(NodeFileSystem.layer))
+
 /** Faults that nobody explains, in words. */
 const faultsOf = (report: Report, hasForeign: boolean): ReadonlyArray<string> => {
   const kinds = ["missing", "conflicts", "broken", "dangling", "unauthenticated", "unchecked"] as const
@@ -112,6 +144,13 @@ const until = performance.now() + Number(values.seconds) * 1000
 const failures: Array<{ readonly seed: number; readonly faults: ReadonlyArray<string> }> = []
 const totals = { runs: 0, records: 0, fragments: 0, unhealed: 0, unfinished: 0, incomplete: 0, repeats: 0, pending: 0 }
 
+const scope = Effect.runSync(Scope.make())
+const pool = values.workers
+  ? Effect.runSync(Scope.provide(
+    ScanPool.make({ workers: 1, blockBytes, keys: new Map(), lineBytesMax: options.lineBytesMax }),
+    scope
+  ))
+  : undefined
 const threads = await startThreads(6)
 for (let seed = from; seed < from + seeds && performance.now() < until; seed++) {
   const writers = 1 + Math.floor(generator(seed ^ 0x5eed)() * threads.channels.length)
@@ -123,6 +162,9 @@ for (let seed = from; seed < from + seeds && performance.now() < until; seed++) 
   const counts = countsOf(segments)
   if (counts.records !== report.records) faults.push(`${report.records} records, the reader has ${counts.records}`)
   if (counts.foreign !== report.foreign) faults.push(`${report.foreign} foreign, the reader has ${counts.foreign}`)
+  if (pool !== undefined && segments.length > 0 && (await Effect.runPromise(isOtherWithWorkers(segments, pool)))) {
+    faults.push("with a worker the report is another one")
+  }
   totals.runs++
   totals.records += report.records
   totals.fragments += report.fragments.count
@@ -138,5 +180,6 @@ for (let seed = from; seed < from + seeds && performance.now() < until; seed++) 
   if (failures.length >= Number(values["stop-at"])) break
 }
 await Effect.runPromise(threads.stop)
+await Effect.runPromise(Scope.close(scope, Exit.void))
 console.log(JSON.stringify({ ...totals, failures }))
 process.exitCode = failures.length > 0 ? 1 : 0
