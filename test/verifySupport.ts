@@ -12,7 +12,7 @@ import * as LogVerification from "../src/internal/logVerification.ts"
 import { ScanPool } from "../src/internal/scanPool.ts"
 
 /** Two lines of a chain, or less than one. */
-export const tinyBlockBytes = 700
+const tinyBlockBytes = 700
 
 const scope = Effect.runSync(Scope.make())
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
@@ -20,7 +20,7 @@ afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 const pools = new Map<string, ScanPool>()
 
 /** A pool of one worker for these keys, which ends when the tests of the file have ended. */
-export const poolFor = (keys: ReadonlyArray<HashChain.Key> = [], lineBytesMax: number): ScanPool => {
+const poolFor = (keys: ReadonlyArray<HashChain.Key> = [], lineBytesMax: number): ScanPool => {
   const secrets = keys.map(({ id, secret }) => [id, String(Redacted.value(secret))] as const)
   const name = JSON.stringify([secrets, lineBytesMax])
   const pool = pools.get(name) ?? Effect.runSync(Scope.provide(

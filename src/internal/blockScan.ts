@@ -47,7 +47,7 @@ export class BlockScan {
     return from
   }
 
-  /** The hash of the line that was read; nothing if its key is not known. */
+  /** The hash of the line that was read, a character for each byte; nothing if its key is not known. */
   private digest(octets: Uint8Array, start: number): string {
     const { reader, views } = this
     const { keyAt, tailAt } = reader
@@ -55,14 +55,14 @@ export class BlockScan {
       const key = this.keys.get(reader.key ?? "")
       return key === undefined
         ? ""
-        : createHmac("sha256", key).update(octets.subarray(start, tailAt)).digest("base64url")
+        : createHmac("sha256", key).update(octets.subarray(start, tailAt)).digest("binary")
     }
     const length = tailAt - start
-    if (length > scratchBytes) return hash("sha256", octets.subarray(start, tailAt), "base64url")
+    if (length > scratchBytes) return hash("sha256", octets.subarray(start, tailAt), "binary")
     const scratchAt = octets.length - scratchBytes
     octets.copyWithin(scratchAt, start, tailAt)
     const view = views[length] ??= octets.subarray(scratchAt, scratchAt + length)
-    return hash("sha256", view, "base64url")
+    return hash("sha256", view, "binary")
   }
 
   private attach({ bytes, octets }: Block): void {

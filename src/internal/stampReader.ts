@@ -51,6 +51,7 @@ const is27 = (view: DataView, at: number, text: Int32Array): boolean =>
 
 export const writerLength = 26
 const hashLength = 43
+const digestLength = 32
 export const tailLength = 55
 
 const lineStart = words(`{"_audit":{"v":1,"writer":"`)
@@ -82,6 +83,12 @@ const ulidChars = charClass(/[0-9A-HJKMNP-TV-Z]/)
 const keyChars = charClass(/[\w.-]/)
 const traceChars = charClass(/[0-9a-f-]/)
 const srcChars = charClass(/[\w.:-]/)
+
+/** What the characters of base64url stand for; -1 for others, which makes a number negative whatever it is joined to. */
+const base64 = Int32Array.from(
+  { length: 256 },
+  (_, code) => "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".indexOf(String.fromCharCode(code))
+)
 
 const comma = 44
 const quote = 34
@@ -156,11 +163,24 @@ export class StampReader {
     this.hashAt = this.tailAt + 10
   }
 
-  /** Whether the line carries this hash. */
-  isHash(hash: string): boolean {
-    const { bytes, hashAt } = this
-    for (let i = 0; i < hashLength; i++) if (hash.charCodeAt(i) !== bytes[hashAt + i]) return false
-    return hash.length === hashLength
+  /**
+   * Whether the line carries the hash with these 32 bytes, each a character. To decode the line's hash costs less than
+   * to have the other one encoded.
+   */
+  isHash(digest: string): boolean {
+    if (digest.length !== digestLength) return false
+    const { bytes } = this
+    let at = this.hashAt
+    for (let i = 0; i < digestLength - 2; i += 3, at += 4) {
+      const bits = (base64[bytes[at]!]! << 18) | (base64[bytes[at + 1]!]! << 12) | (base64[bytes[at + 2]!]! << 6) |
+        base64[bytes[at + 3]!]!
+      if (bits !== ((digest.charCodeAt(i) << 16) | (digest.charCodeAt(i + 1) << 8) | digest.charCodeAt(i + 2))) {
+        return false
+      }
+    }
+    // two bytes are 16 bits, and the last two of 18 are 0
+    const bits = (base64[bytes[at]!]! << 12) | (base64[bytes[at + 1]!]! << 6) | base64[bytes[at + 2]!]!
+    return bits === ((digest.charCodeAt(digestLength - 2) << 10) | (digest.charCodeAt(digestLength - 1) << 2))
   }
 
   /** The 43 characters at an offset. */
