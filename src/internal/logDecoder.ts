@@ -2,12 +2,15 @@
  * From the bytes of a log to its entries: the pure part of every reader. State is kept across files, since chains and
  * transactions go on in the next segment.
  */
+import { isUtf8 } from "node:buffer"
 import { id } from "../AuditRecord.ts"
 import * as Codec from "../Codec.ts"
 import * as HashChain from "../HashChain.ts"
 import type { AuditRecord, LogEntry, Place } from "../LogEntry.ts"
+import type { LineBuffer } from "./lineBuffer.ts"
 import * as LineScanner from "./lineScanner.ts"
 import * as Reassembly from "./reassembly.ts"
+import { RecordBatch } from "./recordBatch.ts"
 import * as Salvage from "./salvage.ts"
 import { SourceRepeats } from "./sourceRepeats.ts"
 
@@ -16,6 +19,14 @@ export interface DecodeOptions {
   readonly lineBytesMax?: number | undefined
   readonly salvage?: boolean | undefined
 }
+
+const newline = 0x0a
+
+/**
+ * Bytes of lines whose texts share one string: a call for each line costs more than all the rest of its text, and a
+ * record that is kept keeps so many bytes alive.
+ */
+const textBytes = 8 * 1024
 
 const lineBytesMaxDefault = 64 * 1024 * 1024
 
@@ -33,12 +44,15 @@ export class LogDecoder {
   private readonly salvages: boolean
   private readonly released: Reassembly.Released<AuditRecord> = { records: [], repeats: [] }
 
+  private readonly batch: RecordBatch
+
   constructor(options: DecodeOptions) {
     this.lineBytesMax = options.lineBytesMax ?? lineBytesMaxDefault
     this.digests = HashChain.digests(options.keys)
     this.hasKeys = options.keys !== undefined
     this.salvages = options.salvage ?? false
     this.scanner = this.newScanner()
+    this.batch = new RecordBatch(this.digests, this.hasKeys)
   }
 
   /** Starts a file; the one before it must have ended. */
@@ -72,6 +86,56 @@ export class LogDecoder {
   /** Whether what comes was read before, so that it may begin in the middle of a transaction. */
   set joining(joining: boolean) {
     this.reassembly.joining = joining
+  }
+
+  /**
+   * Takes the whole lines of a buffer up to one that begins at `end`, and adds what can be said now. The same entries as
+   * {@link line} gives, at a third of the cost where the lines are records.
+   */
+  lines(file: string, buffer: LineBuffer, end: number, entries: Array<LogEntry>): void {
+    const { bytes, start } = buffer
+    const block = bytes.subarray(start, end)
+    const isPlain = isUtf8(block) && !block.includes(0)
+    while (buffer.start < end) {
+      const to = end - buffer.start <= textBytes ? end : Math.min(end, buffer.sliceEnd(textBytes))
+      this.text(file, buffer, to, isPlain, entries)
+    }
+  }
+
+  private text(file: string, buffer: LineBuffer, end: number, isPlain: boolean, entries: Array<LogEntry>): void {
+    const { batch } = this
+    const { bytes, offset, start } = buffer
+    let { number } = buffer
+    if (isPlain) batch.attach(bytes, start, end)
+    let count = 0
+    for (let at = start; at < end;) {
+      const to = bytes.indexOf(newline, at)
+      const isTaken = isPlain && to - at <= this.lineBytesMax && batch.reader.read(at, to) &&
+        batch.take(at, to, file, offset + at - start, number)
+      if (!isTaken || batch.isFull) this.flush(file, bytes, entries)
+      if (!isTaken) this.line(file, lineAt(bytes, at, to, offset + at - start, number, this.lineBytesMax), entries)
+      at = to + 1
+      count++
+      if (number > 0) number++
+    }
+    this.flush(file, bytes, entries)
+    buffer.advance(end, count)
+  }
+
+  private flush(file: string, bytes: Buffer, entries: Array<LogEntry>): void {
+    const batch = this.batch.parse()
+    if (batch === undefined) return
+    const { ends, isWhole, records, starts } = batch
+    for (let i = 0; i < records.length; i++) {
+      const record = records[i]!
+      if (isWhole) {
+        this.reassembly.add(record, this.released)
+        this.hand(entries)
+      } else {
+        const { line, offset } = record
+        this.line(file, lineAt(bytes, starts[i]!, ends[i]!, offset, line, this.lineBytesMax), entries)
+      }
+    }
   }
 
   /** Takes one line of a file whose lines are cut elsewhere, and adds what can be said now. */
@@ -164,6 +228,20 @@ export class LogDecoder {
     entries.push({ _tag: "Conflict", file, offset, length, line, id, stamp, fields, text, first })
   }
 }
+
+const lineAt = (
+  bytes: Buffer,
+  start: number,
+  end: number,
+  offset: number,
+  number: number,
+  lineBytesMax: number
+): LineScanner.ScannedLine => ({
+  offset,
+  length: end - start,
+  number,
+  bytes: end - start > lineBytesMax ? undefined : bytes.subarray(start, end)
+})
 
 const placeOf = (file: string, { length, number, offset }: LineScanner.ScannedLine): Place => ({
   file,

@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import type * as Cursor from "../Cursor.ts"
 import type { LogEntry } from "../LogEntry.ts"
 import { LogReaderError, type ReadError, SegmentCompressed, unreadable } from "../ReadError.ts"
-import { LineScanner, type ScannedLine } from "./lineScanner.ts"
+import { LineBuffer, type LongLine } from "./lineBuffer.ts"
 import { type DecodeOptions, LogDecoder } from "./logDecoder.ts"
 import * as ReadPlan from "./readPlan.ts"
 import * as SegmentFiles from "./segmentFiles.ts"
@@ -28,7 +28,7 @@ export interface TapeOptions extends DecodeOptions {
   readonly ends: boolean
 }
 
-/** Larger blocks read no faster, smaller ones cost more calls: 1 MiB, measured on ext4. */
+/** Bytes that are asked for at once: larger blocks read no faster, smaller ones cost more calls, measured on ext4. */
 const blockBytes = 1024 * 1024
 
 /** Bytes whose entries are yielded together: with 1 MiB they outlive collections, and reading takes half as long again. */
@@ -42,8 +42,8 @@ type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 /** A segment that is being read. */
 interface Source {
   readonly opened: SegmentFiles.Opened
-  scanner: LineScanner
-  /** Bytes that were handed to the scanner. */
+  lines: LineBuffer
+  /** Bytes that were read. */
   offset: number
   /** Its first bytes, as far as they were there: they tell whether it is still the same. */
   head: Uint8Array
@@ -55,9 +55,6 @@ interface Source {
 
 export class Tape<A> {
   private readonly decoder: LogDecoder
-  private readonly block = new Uint8Array(blockBytes)
-  /** What was read of the newest segment and is not decoded yet. */
-  private held = new Uint8Array(0)
   private planned: Array<ReadPlan.Planned>
   private readonly known: Set<string>
   private readonly joining: boolean
@@ -111,9 +108,8 @@ export class Tape<A> {
       if (!(yield* this.advance(entries))) return undefined
     }
     const source = this.current!
-    if (this.held.length > 0) {
-      this.feed(source, this.held.subarray(0, sliceBytes), entries)
-      this.held = this.held.subarray(sliceBytes)
+    if (source.lines.start < source.lines.whole) {
+      this.decode(source, source.lines.sliceEnd(sliceBytes), entries)
       return entries
     }
     if (source.offset >= this.sampled) {
@@ -126,26 +122,29 @@ export class Tape<A> {
         return (yield* this.advance(entries)) || entries.length > 0 ? entries : undefined
       }
     }
-    this.held = yield* this.read(source, Math.min(blockBytes, this.sampled - source.offset))
+    const count = yield* this.read(source, Math.min(blockBytes, this.sampled - source.offset), entries)
     // cut since its size was looked at
-    if (this.held.length === 0) this.sampled = source.offset
+    if (count === 0) this.sampled = source.offset
     return entries
   })
 
-  private readonly read = Effect.fnUntraced(function*(this: Tape<A>, source: Source, bytesMax: number) {
-    const { file, path } = source.opened
-    const read = file.read(this.block.subarray(0, bytesMax), { position: BigInt(source.offset) })
-    const count = yield* Effect.mapError(read, unreadable(path))
-    if (count > 0 && source.name === undefined) yield* this.learnName(source)
-    source.offset += count
-    return this.block.subarray(0, count)
-  })
+  private readonly read = Effect.fnUntraced(
+    function*(this: Tape<A>, source: Source, bytesMax: number, entries: Array<A>) {
+      const { lines, opened: { file, path } } = source
+      const read = file.read(lines.space(bytesMax), { position: BigInt(source.offset) })
+      const count = yield* Effect.mapError(read, unreadable(path))
+      if (count > 0 && source.name === undefined) yield* this.learnName(source)
+      source.offset += count
+      const long = lines.take(count)
+      if (long !== undefined) this.decodeLong(source, long, entries)
+      return count
+    }
+  )
 
   private readonly drain = Effect.fnUntraced(function*(this: Tape<A>, source: Source, entries: Array<A>) {
     for (;;) {
-      const bytes = yield* this.read(source, blockBytes)
-      if (bytes.length === 0) return
-      this.feed(source, bytes, entries)
+      if ((yield* this.read(source, blockBytes, entries)) === 0) return
+      this.decode(source, source.lines.whole, entries)
     }
   })
 
@@ -163,7 +162,7 @@ export class Tape<A> {
 
   private restart(source: Source, entries: Array<A>): void {
     entries.push(this.yielded({ _tag: "Truncated", file: source.opened.path, offset: source.offset }, undefined))
-    source.scanner = this.newScanner(0, 1)
+    source.lines = this.newLines(0, 1)
     source.offset = 0
     source.head = new Uint8Array(0)
     source.name = undefined
@@ -171,34 +170,55 @@ export class Tape<A> {
     source.said = 0
   }
 
-  private feed(source: Source, bytes: Uint8Array, entries: Array<A>): void {
+  /** Decodes the whole lines up to an offset into the buffer. */
+  private decode(source: Source, end: number, entries: Array<A>): void {
     const { decoder, place } = this
-    const { path } = source.opened
+    const { lines, opened: { path } } = source
     if (place === undefined && source.done === undefined) {
       decoder.joining = false
-      source.scanner.feed(bytes, (line) => decoder.line(path, line, entries as Array<LogEntry>))
+      decoder.lines(path, lines, end, entries as Array<LogEntry>)
       return
     }
+    while (lines.start < end) {
+      const { number, offset } = lines
+      const to = lines.sliceEnd(1)
+      this.add(
+        source,
+        { number, offset, length: to - lines.start - 1 },
+        entries,
+        (found) => decoder.lines(path, lines, to, found)
+      )
+    }
+  }
+
+  private decodeLong(source: Source, line: LongLine, entries: Array<A>): void {
+    this.add(
+      source,
+      line,
+      entries,
+      (found) => this.decoder.line(source.opened.path, { ...line, bytes: undefined }, found)
+    )
+  }
+
+  /** Adds what one line gives: all of it, or what was not given before. */
+  private add(source: Source, line: LongLine, entries: Array<A>, decode: (found: Array<LogEntry>) => void): void {
+    const { done } = source
+    const end = line.offset + line.length + 1
     const found: Array<LogEntry> = []
-    source.scanner.feed(bytes, (line) => {
-      found.length = 0
-      const end = line.offset + line.length + 1
-      const { done } = source
-      decoder.joining = this.joining && done !== undefined && end <= done.offset
-      decoder.line(path, line, found)
-      // the line before the cursor may have given some of its entries only
-      const from = done === undefined || end > done.offset ? 0 : found.length - (end === done.offset ? done.left : 0)
-      for (let i = Math.max(0, from); i < found.length; i++) {
-        entries.push(this.yielded(found[i]!, { source, line, left: found.length - 1 - i }))
-      }
-    })
-    if (source.done !== undefined && source.scanner.rest.offset > source.done.offset) source.done = undefined
+    this.decoder.joining = this.joining && done !== undefined && end <= done.offset
+    decode(found)
+    // the line before the cursor may have given some of its entries only
+    const from = done === undefined || end > done.offset ? 0 : found.length - (end === done.offset ? done.left : 0)
+    for (let i = Math.max(0, from); i < found.length; i++) {
+      entries.push(this.yielded(found[i]!, { source, line, left: found.length - 1 - i }))
+    }
+    if (done !== undefined && end > done.offset) source.done = undefined
   }
 
   private pending(source: Source, entries: Array<A>): void {
-    const { length, number, offset } = source.scanner.rest
+    const { length, number, offset } = source.lines.rest
     if (length === 0 || (source.done !== undefined && offset + length <= source.done.offset)) return
-    const line: ScannedLine = { offset, length: length - 1, number: number - 1, bytes: undefined }
+    const line: LongLine = { offset, length: length - 1, number: number - 1 }
     source.said = offset + length
     entries.push(
       this.yielded({ _tag: "Pending", file: source.opened.path, offset, length }, { source, line, left: 0 })
@@ -207,18 +227,18 @@ export class Tape<A> {
 
   private yielded(
     entry: LogEntry,
-    at: { readonly source: Source; readonly line: ScannedLine; readonly left: number } | undefined
+    at: { readonly source: Source; readonly line: LongLine; readonly left: number } | undefined
   ): A {
     if (this.place === undefined) return entry as A
     if (at !== undefined) this.cursor = this.cursorAfter(at.source, at.line, at.left) ?? this.cursor
     return this.place({ entry, cursor: this.cursor })
   }
 
-  private cursorAfter(source: Source, line: ScannedLine, left: number): Cursor.Cursor | undefined {
+  private cursorAfter(source: Source, line: LongLine, left: number): Cursor.Cursor | undefined {
     const end = { offset: line.offset + line.length + 1, number: line.number === 0 ? 0 : line.number + 1, left }
     const positions: Array<Mutable<Cursor.Position>> = []
     for (const one of [...this.earlier, this.current!]) {
-      const { head, name, opened: { inode }, scanner: { rest } } = one
+      const { head, name, opened: { inode }, lines: { rest } } = one
       if (name === undefined || head.length === 0) continue
       const { number, offset } = one === source ? end : { ...rest, offset: Math.max(rest.offset, one.said) }
       positions.push({
@@ -234,8 +254,8 @@ export class Tape<A> {
     return positions.length === 0 ? newest : Object.assign(newest, { earlier: positions })
   }
 
-  private newScanner(offset: number, line: number): LineScanner {
-    return new LineScanner({ offset, line, lineBytesMax: this.decoder.lineBytesMax })
+  private newLines(offset: number, line: number): LineBuffer {
+    return new LineBuffer({ offset, line, lineBytesMax: this.decoder.lineBytesMax })
   }
 
   private readonly source = Effect.fnUntraced(function*(this: Tape<A>, planned: ReadPlan.Planned) {
@@ -247,7 +267,7 @@ export class Tape<A> {
     }
     const source: Source = {
       opened,
-      scanner: this.newScanner(planned.offset, planned.line),
+      lines: this.newLines(planned.offset, planned.line),
       offset: planned.offset,
       head: new Uint8Array(0),
       name: undefined,

@@ -47,6 +47,8 @@ interface Attempt<Record> {
   /** Whether its beginning may stand before the place at which reading began. */
   readonly joined: boolean
   readonly parts: Map<number, Record>
+  /** Whether the parts came in their order. */
+  ordered: boolean
 }
 
 /** The released seqs from `from` up to, and not including, `to`; and where the record `from` stands. */
@@ -101,13 +103,18 @@ export class Reassembly<Record extends Part & { readonly text: string }> {
     if (writer.open?.id !== tx.id || writer.open.attempt !== attempt) {
       abandon(writer)
       const joined = this.joining && tx.i > 0
-      writer.open = { id: tx.id, attempt, expected: tx.n, first: record, joined, parts: new Map() }
+      writer.open = { id: tx.id, attempt, expected: tx.n, first: record, joined, parts: new Map(), ordered: true }
     }
     const { open } = writer
-    if (!open.parts.has(tx.i)) open.parts.set(tx.i, record)
+    if (tx.i !== open.parts.size) open.ordered = false
+    if (open.ordered || !open.parts.has(tx.i)) open.parts.set(tx.i, record)
     if (open.parts.size < open.expected) return
     writer.open = undefined
     writer.unfinished?.delete(tx.id)
+    if (open.ordered) {
+      for (const part of open.parts.values()) this.release(writer, part, released)
+      return
+    }
     for (const [, part] of Array.from(open.parts).sort(([a], [b]) => a - b)) {
       this.release(writer, part, released)
     }

@@ -50,7 +50,7 @@ const is27 = (view: DataView, at: number, text: Int32Array): boolean =>
   view.getInt32(at + 23, true) === text[6]
 
 export const writerLength = 26
-const hashLength = 43
+export const hashLength = 43
 const digestLength = 32
 export const tailLength = 55
 
@@ -68,8 +68,8 @@ const traceKey = words(`,"trace":"`)
 const keyKey = words(`,"key":"`)
 const srcKey = words(`,"src":"`)
 const hashKey = words(`,"_hash":"`)
-const atLength = "2026-11-23T09:15:02.114Z".length
-const traceLength = 49
+export const atLength = "2026-11-23T09:15:02.114Z".length
+export const traceLength = 49
 const keyLengthMax = 64
 const srcLengthMax = 128
 
@@ -105,6 +105,7 @@ export class StampReader {
   prevAt = -1
   seenAt = -1
   txAt = -1
+  traceAt = -1
   keyAt = -1
   keyEnd = -1
   srcAt = -1
@@ -148,6 +149,7 @@ export class StampReader {
     this.prevAt = -1
     this.seenAt = -1
     this.txAt = -1
+    this.traceAt = -1
     this.keyAt = -1
     this.srcAt = -1
     this.attempt = 0
@@ -240,7 +242,8 @@ export class StampReader {
       at = this.cursor
     }
     if (is10(view, at, traceKey)) {
-      at = this.text(at + 10, traceLength, traceChars)
+      this.traceAt = at + 10
+      at = this.text(this.traceAt, traceLength, traceChars)
       if (at < 0) return false
     }
     if (is8(view, at, keyKey)) {
