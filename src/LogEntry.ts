@@ -5,6 +5,7 @@
  */
 import type { Stamp } from "./AuditRecord.ts"
 import type * as Codec from "./Codec.ts"
+import type { Traits } from "./internal/sieve.ts"
 
 /**
  * Where an entry stands: the file as it was named, the offset of its first byte, its length without the newline, and
@@ -180,3 +181,19 @@ export type LogEntry =
   | Incomplete
   | Pending
   | Truncated
+
+/**
+ * Whether a record or a foreign line is asked for: what `Query.make` makes, or a function of your own.
+ *
+ * **Details**
+ *
+ * `traits` is what the lines of all that is asked for have in common; those without it need not be read. A function of
+ * your own has none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Predicate {
+  (entry: AuditRecord | Foreign | Salvaged): boolean
+  readonly traits?: Traits | undefined
+}

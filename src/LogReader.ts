@@ -21,7 +21,7 @@ import type * as HashChain from "./HashChain.ts"
 import * as LogTape from "./internal/logTape.ts"
 import * as ReadPlan from "./internal/readPlan.ts"
 import type * as LogEntry from "./LogEntry.ts"
-import type { LogReaderError, ReadError } from "./ReadError.ts"
+import { LogReaderError, type ReadError } from "./ReadError.ts"
 
 /** @since 0.1.0 */
 export { CursorLost, LogReaderError, type ReadError, SegmentCompressed } from "./ReadError.ts"
@@ -53,7 +53,7 @@ export interface Placed {
  * `keys` check lines with an HMAC; a line with another key is damage then. Without `keys` such lines are read unchecked.
  * `lineBytesMax` bounds the memory that one line can take; longer lines are damage. Default 64 MiB.
  * `only` reads the file that is named and no other segment. `salvage` yields the records inside damaged lines too, as
- * `Salvaged`. `from` is where to begin: at the oldest segment by default, at a {@link Cursor.Cursor}, or at the end.
+ * `Salvaged`. `matching` yields only the records and foreign lines that are asked for; see {@link read}. `from` is where to begin: at the oldest segment by default, at a {@link Cursor.Cursor}, or at the end.
  *
  * @category models
  * @since 0.1.0
@@ -63,6 +63,7 @@ export interface ReadOptions {
   readonly lineBytesMax?: number | undefined
   readonly only?: boolean | undefined
   readonly salvage?: boolean | undefined
+  readonly matching?: LogEntry.Predicate | undefined
   readonly from?: Cursor.Cursor | "start" | "end" | undefined
 }
 
@@ -77,16 +78,18 @@ export interface ReadOptions {
  * @category models
  * @since 0.1.0
  */
-export interface FollowOptions extends Omit<ReadOptions, "only"> {
+export interface FollowOptions extends Omit<ReadOptions, "only" | "matching"> {
   readonly poll?: Duration.Input | undefined
   readonly watch?: boolean | undefined
 }
 
 const pollDefault = Duration.millis(200)
 
+type OpenOptions = Omit<ReadOptions, "matching"> & { readonly traits?: LogEntry.Predicate["traits"] }
+
 const open = Effect.fnUntraced(function*<A>(
   path: string,
-  options: ReadOptions,
+  options: OpenOptions,
   ends: boolean,
   place: ((placed: Placed) => A) | undefined
 ) {
@@ -101,9 +104,9 @@ const open = Effect.fnUntraced(function*<A>(
 
 const readAs = <A>(
   path: string,
-  options: ReadOptions,
+  options: OpenOptions,
   place: ((placed: Placed) => A) | undefined
-): Stream.Stream<A, ReadError, FileSystem.FileSystem> =>
+): Stream.Stream<A, ReadError | LogTape.Ambiguous, FileSystem.FileSystem> =>
   Stream.unwrap(
     Effect.map(open(path, options, true, place), (tape) =>
       Stream.paginate(undefined, () =>
@@ -112,6 +115,63 @@ const readAs = <A>(
             ? [tape.end(), Option.none<undefined>()] as const
             : [entries, Option.some(undefined)] as const)))
   )
+
+/** Nothing is ambiguous where no line is passed over. */
+const readExactly = <A>(
+  path: string,
+  { matching: _, ...options }: ReadOptions,
+  place: ((placed: Placed) => A) | undefined
+): Stream.Stream<A, ReadError, FileSystem.FileSystem> =>
+  Stream.catchTag(readAs(path, options, place), "Ambiguous", Stream.die)
+
+const isAnswer = (entry: Entry): entry is LogEntry.AuditRecord | LogEntry.Foreign | LogEntry.Salvaged =>
+  entry._tag === "Record" || entry._tag === "Foreign" || entry._tag === "Salvaged"
+
+const readMatching = (
+  path: string,
+  { matching, ...options }: ReadOptions & { readonly matching: LogEntry.Predicate }
+): Stream.Stream<Entry, ReadError, FileSystem.FileSystem> => {
+  const isWanted = (entry: Entry): boolean => !isAnswer(entry) || matching(entry)
+  const exactly = Stream.filter(readExactly<Entry>(path, options, undefined), isWanted)
+  const { traits } = matching
+  // what stands inside damaged lines is looked for in all of them
+  if (traits === undefined || options.salvage === true || options.from === "end") return exactly
+  return Stream.suspend(() => {
+    let count = 0
+    let last: string | undefined
+    return readAs<Entry>(path, { ...options, traits }, undefined).pipe(
+      Stream.filter((entry) => {
+        if (!isAnswer(entry)) return true
+        if (!matching(entry)) return false
+        count++
+        last = entry.text
+        return true
+      }),
+      Stream.catchTag("Ambiguous", () => Stream.suspend(() => behind(path, exactly, count, last)))
+    )
+  })
+}
+
+/** What comes after so many answers, the last of which is this. */
+const behind = <R>(
+  path: string,
+  entries: Stream.Stream<Entry, ReadError, R>,
+  count: number,
+  last: string | undefined
+): Stream.Stream<Entry, ReadError, R> => {
+  let left = count
+  const changed = Effect.fail(
+    new LogReaderError({ file: path, problem: "its segments were removed while it was read; read it again" })
+  )
+  return entries.pipe(
+    Stream.filterEffect((entry) => {
+      if (left === 0) return Effect.succeed(true)
+      if (!isAnswer(entry) || --left > 0 || entry.text === last) return Effect.succeed(false)
+      return changed
+    }),
+    Stream.concat(Stream.suspend(() => left > 0 ? Stream.fromEffect(changed) : Stream.empty))
+  )
+}
 
 /**
  * Reads a log from its oldest segment to the end that it has when reading gets there. `path` is the live file.
@@ -122,13 +182,21 @@ const readAs = <A>(
  * Bytes after a file's last newline come at its end, unfinished transactions and gaps at the end of all. Segments may be
  * renamed, sealed or removed meanwhile: nothing is yielded twice, and what can still be read is not left out.
  *
+ * With `matching` it yields the records and foreign lines that are asked for: the same ones, in the same order, as if
+ * everything were read and then filtered. Where the predicate is that of a `Query`, lines which cannot be among them are
+ * passed over: that is faster by far, and says nothing of what is wrong in those lines. `Verifier.verify` does. A
+ * repeat of a record that was passed over makes it read the log once more, in full.
+ *
  * @category reading
  * @since 0.1.0
  */
 export const read = (
   path: string,
   options: ReadOptions = {}
-): Stream.Stream<Entry, ReadError, FileSystem.FileSystem> => readAs<Entry>(path, options, undefined)
+): Stream.Stream<Entry, ReadError, FileSystem.FileSystem> =>
+  options.matching === undefined
+    ? readExactly<Entry>(path, options, undefined)
+    : readMatching(path, { ...options, matching: options.matching })
 
 /**
  * Reads as {@link read} does, and says with each entry from where to go on after it.
@@ -148,8 +216,8 @@ export const read = (
  */
 export const readPlaced = (
   path: string,
-  options: ReadOptions = {}
-): Stream.Stream<Placed, ReadError, FileSystem.FileSystem> => readAs(path, options, (placed) => placed)
+  options: Omit<ReadOptions, "matching"> = {}
+): Stream.Stream<Placed, ReadError, FileSystem.FileSystem> => readExactly(path, options, (placed) => placed)
 
 const followAs = <A>(
   path: string,
@@ -165,7 +233,7 @@ const followAs = <A>(
       Effect.gen(function*() {
         for (;;) {
           yield* changed.close
-          const entries = yield* tape.next
+          const entries = yield* Effect.catchTag(tape.next, "Ambiguous", Effect.die)
           if (entries !== undefined) return [entries, Option.some(undefined)] as const
           yield* wait
         }

@@ -9,7 +9,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Conditions from "./internal/conditions.ts"
-import type { AuditRecord, Foreign, LogEntry, Salvaged } from "./LogEntry.ts"
+import type * as LogEntry from "./LogEntry.ts"
 
 /**
  * A query that cannot be understood: `problem` at the character `offset` of `text`, which is this `part` of it.
@@ -55,12 +55,13 @@ export interface Query {
 }
 
 /**
- * Whether an entry is asked for.
+ * Whether an entry is asked for. Given to `LogReader.read` as `matching`, it makes reading faster the rarer its answers
+ * are.
  *
  * @category models
  * @since 0.1.0
  */
-export type Predicate = (entry: AuditRecord | Foreign | Salvaged) => boolean
+export type Predicate = LogEntry.Predicate
 
 /**
  * Makes the predicate of a query; `now` is the time, in milliseconds since 1970, that a duration counts back from.
@@ -73,12 +74,16 @@ export type Predicate = (entry: AuditRecord | Foreign | Salvaged) => boolean
  * @since 0.1.0
  */
 export const make = (query: Query, now: number): Result.Result<Predicate, QueryError> => {
-  const tests: Array<Predicate> = []
+  const tests: Array<(entry: Entry) => boolean> = []
+  const values: Array<Conditions.ValueTraits> = []
+  let traits: LogEntry.Predicate["traits"] = {}
   for (const text of query.where ?? []) {
     const conditions = Conditions.parse(text)
     if (Result.isFailure(conditions)) return Result.fail(new QueryError({ part: "where", text, ...conditions.failure }))
     for (const condition of conditions.success) {
-      tests.push((entry) => condition(entry._tag === "Foreign" ? entry.value : entry.fields, stampOf(entry)))
+      const { holds, traits: found } = condition
+      tests.push((entry) => holds(entry._tag === "Foreign" ? entry.value : entry.fields, stampOf(entry)))
+      if (found !== undefined) values.push(found)
     }
   }
   for (const part of ["since", "until"] as const) {
@@ -86,6 +91,7 @@ export const make = (query: Query, now: number): Result.Result<Predicate, QueryE
     if (text === undefined) continue
     const time = timeOf(text, now)
     if (Result.isFailure(time)) return Result.fail(new QueryError({ part, text, ...time.failure }))
+    traits = { ...traits, [part]: time.success }
     tests.push((entry) => {
       const at = stampOf(entry)?.at
       return at !== undefined && (part === "since" ? at >= time.success : at < time.success)
@@ -97,13 +103,16 @@ export const make = (query: Query, now: number): Result.Result<Predicate, QueryE
     const fault = idFault(text)
     if (fault !== undefined) return Result.fail(new QueryError({ part, text, ...fault }))
     const end = text.toUpperCase()
+    traits = { ...traits, [part]: end }
     tests.push((entry) => {
       const stamp = stampOf(entry)
       const id = part === "writer" ? stamp?.writer : stamp?.tx?.id
       return id !== undefined && id.endsWith(end)
     })
   }
-  return Result.succeed((entry) => tests.every((test) => test(entry)))
+  traits = { ...traits, ...rarest(values) }
+  const predicate = (entry: Entry): boolean => tests.every((test) => test(entry))
+  return Result.succeed(Object.assign(predicate, Object.keys(traits).length > 0 ? { traits } : {}))
 }
 
 /**
@@ -113,10 +122,16 @@ export const make = (query: Query, now: number): Result.Result<Predicate, QueryE
  * @category predicates
  * @since 0.1.0
  */
-export const hides = (predicate: Predicate, entry: LogEntry): boolean =>
+export const hides = (predicate: Predicate, entry: LogEntry.LogEntry): boolean =>
   (entry._tag === "Record" || entry._tag === "Foreign" || entry._tag === "Salvaged") && !predicate(entry)
 
-const stampOf = (entry: AuditRecord | Foreign | Salvaged): AuditRecord["stamp"] | undefined =>
+/** The trait that the fewest lines should have: the longest text, else a number. */
+const rarest = (values: ReadonlyArray<Conditions.ValueTraits>): Conditions.ValueTraits =>
+  values.toSorted((a, b) => (b.text?.length ?? 0) - (a.text?.length ?? 0))[0] ?? {}
+
+type Entry = LogEntry.AuditRecord | LogEntry.Foreign | LogEntry.Salvaged
+
+const stampOf = (entry: Entry): LogEntry.AuditRecord["stamp"] | undefined =>
   entry._tag === "Foreign" ? undefined : entry.stamp
 
 const idFault = (text: string): Conditions.Fault | undefined => {

@@ -7,7 +7,7 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import { Codec, HashChain } from "../src/index.ts"
 
 /** Numbers in [0, 1) that a seed determines (mulberry32). */
-const generator = (seed: number) => (): number => {
+export const generator = (seed: number) => (): number => {
   seed = (seed + 0x6d2b79f5) | 0
   let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
   t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t

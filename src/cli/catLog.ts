@@ -16,6 +16,7 @@ import * as EntryPrinter from "./entryPrinter.ts"
  */
 export interface Arguments extends Omit<EntryPrinter.Options, "command"> {
   readonly only: boolean
+  readonly thorough: boolean
 }
 
 /**
@@ -24,9 +25,12 @@ export interface Arguments extends Omit<EntryPrinter.Options, "command"> {
  * @category running
  * @since 0.1.0
  */
-export const run = Effect.fnUntraced(function*({ only, ...options }: Arguments) {
+export const run = Effect.fnUntraced(function*({ only, thorough, ...options }: Arguments) {
   const printer = yield* EntryPrinter.make({ ...options, command: "cat" })
-  const entries = LogReader.read(options.file, { only, salvage: options.salvaged })
+  const { predicate, salvaged } = options
+  // without traits all lines are read in any case, and the printer asks the predicate itself
+  const matching = thorough || predicate.traits === undefined ? undefined : predicate
+  const entries = LogReader.read(options.file, { only, salvage: salvaged, matching })
   yield* Stream.runForEachArray(entries, printer.print).pipe(
     Effect.catchTag(
       ["LogReaderError", "SegmentCompressed", "CursorLost"],

@@ -3,6 +3,7 @@
  */
 import * as Result from "effect/Result"
 import type { Stamp } from "../AuditRecord.ts"
+import type { Traits } from "./sieve.ts"
 
 /** Where a text is no condition, and why. */
 export interface Fault {
@@ -12,8 +13,14 @@ export interface Fault {
 
 type Fields = { readonly [key: string]: unknown }
 
-/** Whether a condition holds for the fields of a record, and its stamp if it has one. */
-export type Condition = (fields: Fields, stamp: Stamp | undefined) => boolean
+/** A condition, and what each line has in it for which it holds, if anything can be said of that. */
+export interface Condition {
+  /** Whether it holds for the fields of a record, and its stamp if it has one. */
+  readonly holds: (fields: Fields, stamp: Stamp | undefined) => boolean
+  readonly traits: ValueTraits | undefined
+}
+
+export type ValueTraits = Pick<Traits, "text" | "number">
 
 type Operator = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~" | "!~"
 
@@ -105,7 +112,7 @@ export const parse = (text: string): Result.Result<ReadonlyArray<Condition>, Fau
     }
     const test = testOf(sign, literal)
     if (typeof test === "string") return fault(test, start)
-    conditions.push(conditionOf(keys.success, sign, test))
+    conditions.push({ holds: conditionOf(keys.success, sign, test), traits: traitsOf(keys.success, sign, literal) })
     match(space)
   } while (at < text.length)
   return Result.succeed(conditions)
@@ -162,7 +169,7 @@ const textOf = (value: unknown): string | undefined =>
     ? String(value)
     : undefined
 
-const conditionOf = (path: ReadonlyArray<string>, operator: Operator, test: Test): Condition => {
+const conditionOf = (path: ReadonlyArray<string>, operator: Operator, test: Test): Condition["holds"] => {
   const isOpposite = operator === "!=" || operator === "!~"
   const holds = (value: unknown, depth: number): boolean => {
     const key = path[depth]
@@ -172,4 +179,39 @@ const conditionOf = (path: ReadonlyArray<string>, operator: Operator, test: Test
     return key === undefined && test(value)
   }
   return (fields, stamp) => (path[0] === "_audit" ? holds(stamp, 1) : holds(fields, 0)) !== isOpposite
+}
+
+/** A run of characters that JSON writes as they are or as `\uXXXX`: not those with a short escape, nor half characters. */
+const plain = /[^"\\/\p{Cc}\p{Cs}]+/gu
+
+/** Whole numbers that no other number written in whole digits is equal to. */
+const isExact = (number: number): boolean => Number.isSafeInteger(number) && number !== 0
+
+/** What values other than text can look like as text. */
+const otherText = /^[-+.\deInfityNa]*$|^t(r(u(e)?)?)?$|^f(a(l(s(e)?)?)?)?$|^n(u(l(l)?)?)?$/
+
+const traitsOf = (path: ReadonlyArray<string>, operator: Operator, literal: Literal): ValueTraits | undefined => {
+  if (path[0] === "_audit") return undefined
+  const { quoted, text } = literal
+  if (operator === "~") {
+    const [, word] = /^\^?([\p{L}\p{N}_ @:-]+)$/u.exec(text) ?? []
+    if (word === undefined || otherText.test(word) || "true false null".includes(word)) return undefined
+    return { text: Buffer.from(word) }
+  }
+  if (operator !== "=") return undefined
+  if (!quoted && /^(?:true|false|null)$/.test(text)) return undefined
+  const number = quoted ? Number.NaN : numberOf(text)
+  const key = path.at(-1)!
+  if (!Number.isNaN(number)) {
+    if (!isExact(number) || key.match(plain)?.[0] !== key) return undefined
+    return { number: { key: Buffer.from(`"${key}"`), digits: String(number) } }
+  }
+  if (text === "") return undefined
+  let longest = ""
+  for (const { 0: run, index } of text.matchAll(plain)) {
+    // without the quote before it: a search for so frequent a byte takes four times as long
+    const quotedRun = `${run}${index + run.length === text.length ? "\"" : ""}`
+    if (quotedRun.length > longest.length) longest = quotedRun
+  }
+  return longest === "" ? undefined : { text: Buffer.from(longest) }
 }

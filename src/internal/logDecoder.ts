@@ -12,12 +12,16 @@ import * as LineScanner from "./lineScanner.ts"
 import * as Reassembly from "./reassembly.ts"
 import { RecordBatch } from "./recordBatch.ts"
 import * as Salvage from "./salvage.ts"
+import { Sieve, type Traits } from "./sieve.ts"
+import { Sifter } from "./sifter.ts"
 import { SourceRepeats } from "./sourceRepeats.ts"
 
 export interface DecodeOptions {
   readonly keys?: ReadonlyArray<HashChain.Key> | undefined
   readonly lineBytesMax?: number | undefined
   readonly salvage?: boolean | undefined
+  /** Lines without these are passed over. */
+  readonly traits?: Traits | undefined
 }
 
 const newline = 0x0a
@@ -45,6 +49,7 @@ export class LogDecoder {
   private readonly released: Reassembly.Released<AuditRecord> = { records: [], repeats: [] }
 
   private readonly batch: RecordBatch
+  private readonly sifter: Sifter | undefined
 
   constructor(options: DecodeOptions) {
     this.lineBytesMax = options.lineBytesMax ?? lineBytesMaxDefault
@@ -53,6 +58,8 @@ export class LogDecoder {
     this.salvages = options.salvage ?? false
     this.scanner = this.newScanner()
     this.batch = new RecordBatch(this.digests, this.hasKeys)
+    this.sifter = options.traits &&
+      new Sifter(new Sieve(options.traits), this.batch, this.reassembly, this.lineBytesMax)
   }
 
   /** Starts a file; the one before it must have ended. */
@@ -83,6 +90,11 @@ export class LogDecoder {
     ]
   }
 
+  /** Whether what was said may be wrong because of a line that was passed over. */
+  get isAmbiguous(): boolean {
+    return this.reassembly.isAmbiguous
+  }
+
   /** Whether what comes was read before, so that it may begin in the middle of a transaction. */
   set joining(joining: boolean) {
     this.reassembly.joining = joining
@@ -95,7 +107,8 @@ export class LogDecoder {
   lines(file: string, buffer: LineBuffer, end: number, entries: Array<LogEntry>): void {
     const { bytes, start } = buffer
     const block = bytes.subarray(start, end)
-    const isPlain = isUtf8(block) && !block.includes(0)
+    const isPlain = isPlainText(block)
+    if (this.sifter !== undefined) return this.sifted(file, buffer, end, isPlain, this.sifter, entries)
     while (buffer.start < end) {
       const to = end - buffer.start <= textBytes ? end : Math.min(end, buffer.sliceEnd(textBytes))
       this.text(file, buffer, to, isPlain, entries)
@@ -105,21 +118,65 @@ export class LogDecoder {
   private text(file: string, buffer: LineBuffer, end: number, isPlain: boolean, entries: Array<LogEntry>): void {
     const { batch } = this
     const { bytes, offset, start } = buffer
-    let { number } = buffer
     if (isPlain) batch.attach(bytes, start, end)
     let count = 0
-    for (let at = start; at < end;) {
+    for (let at = start; at < end; count++) {
       const to = bytes.indexOf(newline, at)
-      const isTaken = isPlain && to - at <= this.lineBytesMax && batch.reader.read(at, to) &&
-        batch.take(at, to, file, offset + at - start, number)
-      if (!isTaken || batch.isFull) this.flush(file, bytes, entries)
-      if (!isTaken) this.line(file, lineAt(bytes, at, to, offset + at - start, number, this.lineBytesMax), entries)
+      this.whole(file, buffer, at, to, offset + at - start, count, isPlain, entries)
       at = to + 1
-      count++
-      if (number > 0) number++
     }
     this.flush(file, bytes, entries)
     buffer.advance(end, count)
+  }
+
+  /** Looks at the lines that the sieve lets through, and takes note of the others. */
+  private sifted(
+    file: string,
+    buffer: LineBuffer,
+    end: number,
+    isPlain: boolean,
+    sifter: Sifter,
+    entries: Array<LogEntry>
+  ): void {
+    const { bytes, offset, start } = buffer
+    sifter.sift(bytes, start, end)
+    const { count, seqs, sources, starts, writers } = sifter
+    for (let i = 0; i < count; i++) {
+      const from = starts[i]!
+      const writer = writers[i]
+      if (sifter.looksAt(i)) {
+        const to = starts[i + 1]! - 1
+        const isPlainLine = isPlain || isPlainText(bytes.subarray(from, to))
+        this.whole(file, buffer, from, to, offset + from - start, i, isPlainLine, entries)
+      } else if (writer !== undefined) {
+        // in the order of the lines: what comes before it depends on nothing that is passed over behind it
+        this.flush(file, bytes, entries)
+        this.reassembly.pass(writer, seqs[i]!, file, offset + from - start)
+        const source = sources[i]
+        if (source !== undefined && !this.sources.pass(source)) this.reassembly.isAmbiguous = true
+      }
+    }
+    this.flush(file, bytes, entries)
+    buffer.advance(end, count)
+  }
+
+  /** Takes a whole line of the buffer, the one after `count` others: into the batch if that is possible. */
+  private whole(
+    file: string,
+    buffer: LineBuffer,
+    start: number,
+    end: number,
+    offset: number,
+    count: number,
+    isPlain: boolean,
+    entries: Array<LogEntry>
+  ): void {
+    const { batch } = this
+    const number = buffer.number > 0 ? buffer.number + count : 0
+    const isTaken = isPlain && end - start <= this.lineBytesMax && batch.reader.read(start, end) &&
+      batch.take(start, end, file, offset, number)
+    if (!isTaken || batch.isFull) this.flush(file, buffer.bytes, entries)
+    if (!isTaken) this.line(file, lineAt(buffer.bytes, start, end, offset, number, this.lineBytesMax), entries)
   }
 
   private flush(file: string, bytes: Buffer, entries: Array<LogEntry>): void {
@@ -228,6 +285,8 @@ export class LogDecoder {
     entries.push({ _tag: "Conflict", file, offset, length, line, id, stamp, fields, text, first })
   }
 }
+
+const isPlainText = (line: Uint8Array): boolean => isUtf8(line) && !line.includes(0)
 
 const lineAt = (
   bytes: Buffer,

@@ -6,6 +6,7 @@
  * segment is looked at first, then the segments before it are read to their end, and only then the newest one up to that
  * size. What a writer has appended to the newest segment is never seen before what it had appended to an older one.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
@@ -33,6 +34,9 @@ const blockBytes = 1024 * 1024
 
 /** Bytes whose entries are yielded together: with 1 MiB they outlive collections, and reading takes half as long again. */
 const sliceBytes = 64 * 1024
+
+/** What a record is depends on one that was passed over: read again, without a sieve. */
+export class Ambiguous extends Data.TaggedError("Ambiguous")<{}> {}
 
 /** How often a segment may be gone when it is opened, before that is an error. */
 const attemptsMax = 100
@@ -90,9 +94,8 @@ export class Tape<A> {
   }
 
   /** The next entries, perhaps none; `undefined` at the end of what is there now. */
-  readonly next: Effect.Effect<ReadonlyArray<A> | undefined, ReadError, FileSystem.FileSystem> = Effect.suspend(() =>
-    this.step()
-  )
+  readonly next: Effect.Effect<ReadonlyArray<A> | undefined, ReadError | Ambiguous, FileSystem.FileSystem> = Effect
+    .suspend(() => this.step())
 
   /** What is left at the end: to be asked for once. */
   end(): ReadonlyArray<A> {
@@ -109,8 +112,10 @@ export class Tape<A> {
     }
     const source = this.current!
     if (source.lines.start < source.lines.whole) {
-      this.decode(source, source.lines.sliceEnd(sliceBytes), entries)
-      return entries
+      const end = this.options.traits === undefined ? source.lines.sliceEnd(sliceBytes) : source.lines.whole
+      this.decode(source, end, entries)
+      // what was said before is right
+      return this.decoder.isAmbiguous ? yield* Effect.fail(new Ambiguous()) : entries
     }
     if (source.offset >= this.sampled) {
       const info = yield* Effect.mapError(source.opened.file.stat, unreadable(source.opened.path))

@@ -59,12 +59,14 @@ interface Range {
   offset: number
 }
 
-interface Writer<Record> {
+export interface Writer<Record> {
   readonly id: string
   /** Ascending; one range unless records are missing. */
   readonly released: Array<Range>
   open: Attempt<Record> | undefined
   unfinished: Map<string, Unfinished> | undefined
+  /** The greatest seq that was passed over; -1 if none was. */
+  passed: number
 }
 
 /**
@@ -83,6 +85,8 @@ export class Reassembly<Record extends Part & { readonly text: string }> {
   /** Set while what comes was read before: a transaction whose first part is not seen began before that. */
   joining = false
   // two generations: when the young one is full, the writers that have not been heard of since the last time are settled
+  /** Set once it depends on a record that was passed over what a record is: a repeat, or the first of its identity. */
+  isAmbiguous = false
   private young = new Map<string, Writer<Record>>()
   private old = new Map<string, Writer<Record>>()
   private latest: Writer<Record> | undefined
@@ -95,13 +99,16 @@ export class Reassembly<Record extends Part & { readonly text: string }> {
   /** Takes the next whole record of the log, and adds what it releases. */
   add(record: Record, released: Released<Record>): void {
     const { stamp } = record
-    const writer = this.latest?.id === stamp.writer ? this.latest : this.find(stamp.writer)
+    const writer = this.writer(stamp.writer)
     const { tx } = stamp
+    if (stamp.seq <= writer.passed) this.isAmbiguous = true
     if (tx === undefined) return this.release(writer, record, released)
 
     const attempt = stamp.try ?? 0
     if (writer.open?.id !== tx.id || writer.open.attempt !== attempt) {
       abandon(writer)
+      // its beginning may have been passed over
+      if (tx.i > 0 && writer.passed >= 0) this.isAmbiguous = true
       const joined = this.joining && tx.i > 0
       writer.open = { id: tx.id, attempt, expected: tx.n, first: record, joined, parts: new Map(), ordered: true }
     }
@@ -120,6 +127,17 @@ export class Reassembly<Record extends Part & { readonly text: string }> {
     }
   }
 
+  /** Takes note of a record that is not looked at, and therefore taken for a whole one. */
+  pass(writer: Writer<Record>, seq: number, file: string, offset: number): void {
+    markReleased(writer.released, seq, file, offset)
+    writer.passed = seq
+  }
+
+  /** What is known of a writer. */
+  writer(id: string): Writer<Record> {
+    return this.latest?.id === id ? this.latest : this.find(id)
+  }
+
   /** The record that was released under the identity of this one, if it is among the recent ones. */
   original({ stamp: { seq, writer } }: Record): Record | undefined {
     const same = ({ stamp }: Record): boolean => stamp.seq === seq && stamp.writer === writer
@@ -136,7 +154,7 @@ export class Reassembly<Record extends Part & { readonly text: string }> {
   private find(id: string): Writer<Record> {
     let writer = this.young.get(id)
     if (writer === undefined) {
-      writer = this.old.get(id) ?? { id, released: [], open: undefined, unfinished: undefined }
+      writer = this.old.get(id) ?? { id, released: [], open: undefined, unfinished: undefined, passed: -1 }
       this.old.delete(id)
       if (this.young.size >= writersMax) {
         for (const silent of this.old.values()) this.settle(silent)
@@ -150,7 +168,7 @@ export class Reassembly<Record extends Part & { readonly text: string }> {
   }
 
   private release(writer: Writer<Record>, record: Record, { records, repeats }: Released<Record>): void {
-    if (!markReleased(writer.released, record)) {
+    if (!markReleased(writer.released, record.stamp.seq, record.file, record.offset)) {
       repeats.push(record)
       return
     }
@@ -166,6 +184,8 @@ export class Reassembly<Record extends Part & { readonly text: string }> {
   private settle(writer: Writer<Record>): void {
     abandon(writer)
     if (writer.unfinished !== undefined) this.unfinished.push(...writer.unfinished.values())
+    // a number that was taken at its word proves no gap
+    if (writer.passed >= 0) return
     for (let i = 1; i < writer.released.length; i++) {
       const { file, from, offset } = writer.released[i]!
       const seq = writer.released[i - 1]!.to
@@ -191,7 +211,7 @@ const abandon = <Record extends Part>(writer: Writer<Record>): void => {
 }
 
 /** Adds a record to the ranges; false if it was in them. */
-const markReleased = (ranges: Array<Range>, { file, offset, stamp: { seq } }: Part): boolean => {
+const markReleased = (ranges: Array<Range>, seq: number, file: string, offset: number): boolean => {
   let i = ranges.length - 1
   while (i >= 0 && ranges[i]!.from > seq) i--
   const before = ranges[i]

@@ -13,7 +13,7 @@ import type { Stamp } from "../AuditRecord.ts"
 import type * as HashChain from "../HashChain.ts"
 import type { AuditRecord } from "../LogEntry.ts"
 import { isDigestOf } from "./hashCheck.ts"
-import { atLength, hashLength, isUlid, StampReader, traceLength, writerLength } from "./stampReader.ts"
+import { atLength, hashLength, isText, isUlid, StampReader, traceLength, writerLength } from "./stampReader.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -77,6 +77,13 @@ export class RecordBatch {
     if (reader.bytes !== bytes) reader.attach(bytes)
     this.from = from
     this.text = isAscii(bytes.subarray(from, to)) ? bytes.toString("latin1", from, to) : undefined
+  }
+
+  /** Works on some lines of the bytes from now on: there is no text that they could share. */
+  attachSparse(bytes: Buffer): void {
+    const { reader } = this
+    if (reader.bytes !== bytes) reader.attach(bytes)
+    this.text = undefined
   }
 
   /** Whether there is room for more. */
@@ -168,7 +175,7 @@ export class RecordBatch {
   }
 
   /** The text of the writer's id: the same string for every record of it. */
-  private writer(): string | undefined {
+  writer(): string | undefined {
     const { reader: { bytes, view, writerAt }, writers } = this
     const slot = (view.getInt32(writerAt + writerLength - 4, true) * 0x9e3779b1) >>> 26
     const kept = writers[slot]
@@ -194,11 +201,6 @@ export class RecordBatch {
     if (srcAt >= 0) stamp.src = part(srcAt, srcEnd - srcAt)
     return stamp
   }
-}
-
-const isText = (bytes: Uint8Array, at: number, text: string): boolean => {
-  for (let i = text.length - 1; i >= 0; i--) if (text.charCodeAt(i) !== bytes[at + i]) return false
-  return true
 }
 
 const noFields: AuditRecord["fields"] = {}

@@ -14,25 +14,45 @@ const recordsMax = 4096
 const outboxesMax = 64
 
 export class SourceRepeats {
-  private readonly outboxes = new Map<string, Map<string, string>>()
+  private readonly outboxes = new Map<string, Map<string, string | undefined>>()
 
   /**
    * Whether the row with this `src` and this content was here before. A row with the same number and other content is
    * none: a database that was restored from a backup gives numbers out again.
    */
   isRepeat(source: string, fields: { readonly [key: string]: unknown }): boolean {
+    const rows = this.rowsOf(source)
+    const content = hash("sha256", JSON.stringify(fields), "base64url")
+    if (rows.get(source) === content) return true
+    remember(rows, source, content)
+    return false
+  }
+
+  /**
+   * Takes note of a row that is not looked at. False if that leaves open what a later one repeats: one that was looked at
+   * has its number, and this one may be damaged.
+   */
+  pass(source: string): boolean {
+    const rows = this.rowsOf(source)
+    if (rows.has(source)) return rows.get(source) === undefined
+    remember(rows, source, undefined)
+    return true
+  }
+
+  private rowsOf(source: string): Map<string, string | undefined> {
     const name = source.slice(0, Math.max(0, source.lastIndexOf(":")))
-    const rows = this.outboxes.get(name) ?? new Map<string, string>()
+    const rows = this.outboxes.get(name) ?? new Map<string, string | undefined>()
     this.outboxes.delete(name)
     this.outboxes.set(name, rows)
     if (this.outboxes.size > outboxesMax) forgetFirst(this.outboxes)
-    const content = hash("sha256", JSON.stringify(fields), "base64url")
-    if (rows.get(source) === content) return true
-    rows.delete(source)
-    rows.set(source, content)
-    if (rows.size > recordsMax) forgetFirst(rows)
-    return false
+    return rows
   }
+}
+
+const remember = (rows: Map<string, string | undefined>, source: string, content: string | undefined): void => {
+  rows.delete(source)
+  rows.set(source, content)
+  if (rows.size > recordsMax) forgetFirst(rows)
 }
 
 const forgetFirst = <A>(map: Map<string, A>): void => {

@@ -297,6 +297,13 @@ export const isUlid = (bytes: Uint8Array, at: number): boolean => {
   return true
 }
 
+/** Whether the ASCII text stands at an offset. */
+export const isText = (bytes: Uint8Array, at: number, text: string): boolean => {
+  // ids of one moment differ in their last characters only
+  for (let i = text.length - 1; i >= 0; i--) if (text.charCodeAt(i) !== bytes[at + i]) return false
+  return true
+}
+
 /** Whether all four bytes of a word are digits. */
 const areDigits = (word: number): boolean =>
   ((word & 0xf0f0f0f0) | 0) === 0x30303030 && (((word + 0x06060606) & 0xf0f0f0f0) | 0) === 0x30303030

@@ -23,14 +23,18 @@ export const command = Command.make("cat", {
       "Print, instead of the records, those that stand inside damaged lines: for forensics, they never count"
     ),
     Flag.withDefault(false)
+  ),
+  thorough: Flag.Boolean("thorough").pipe(
+    Flag.withDescription("Check every line, also those that cannot match a condition, and report all damage"),
+    Flag.withDefault(false)
   )
 }, (args) =>
   Effect.gen(function*() {
-    const { all, file, only, salvage } = args
+    const { all, file, only, salvage, thorough } = args
     const format = yield* ReadFlags.format(args)
     const predicate = yield* ReadFlags.predicate(args)
     const { run } = yield* Effect.promise(() => import("../catLog.ts"))
-    return yield* run({ file, format, all, only, predicate, salvaged: salvage })
+    return yield* run({ file, format, all, only, predicate, salvaged: salvage, thorough })
   })).pipe(
     Command.withShortDescription("Print the records of a log"),
     Command.withDescription(
