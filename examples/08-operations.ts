@@ -22,8 +22,8 @@ class Audit extends AuditLog.Service<Audit>()("operations/Audit", { schema: Even
 const largePayments = Effect.gen(function*() {
   const now = yield* Clock.currentTimeMillis
   const matches = yield* Effect.fromResult(Query.make({ where: ["tag=Paid amount>=100"], since: "2 hours" }, now))
-  return yield* LogReader.read(file).pipe(
-    Stream.filter((entry) => entry._tag === "Record" && matches(entry)),
+  return yield* LogReader.read(file, { matching: matches }).pipe(
+    Stream.filter((entry) => entry._tag === "Record"), // damage is met here, too
     LogReader.decode(Event), // values of the log's own type; what does not fit is an `Undecodable`
     Stream.runCollect
   )

@@ -76,7 +76,7 @@ export type Predicate = LogEntry.Predicate
 export const make = (query: Query, now: number): Result.Result<Predicate, QueryError> => {
   const tests: Array<(entry: Entry) => boolean> = []
   const values: Array<Conditions.ValueTraits> = []
-  let traits: LogEntry.Predicate["traits"] = {}
+  const stampTraits: { -readonly [K in "since" | "until" | "writer" | "transaction"]?: string } = {}
   for (const text of query.where ?? []) {
     const conditions = Conditions.parse(text)
     if (Result.isFailure(conditions)) return Result.fail(new QueryError({ part: "where", text, ...conditions.failure }))
@@ -91,7 +91,7 @@ export const make = (query: Query, now: number): Result.Result<Predicate, QueryE
     if (text === undefined) continue
     const time = timeOf(text, now)
     if (Result.isFailure(time)) return Result.fail(new QueryError({ part, text, ...time.failure }))
-    traits = { ...traits, [part]: time.success }
+    stampTraits[part] = time.success
     tests.push((entry) => {
       const at = stampOf(entry)?.at
       return at !== undefined && (part === "since" ? at >= time.success : at < time.success)
@@ -103,14 +103,14 @@ export const make = (query: Query, now: number): Result.Result<Predicate, QueryE
     const fault = idFault(text)
     if (fault !== undefined) return Result.fail(new QueryError({ part, text, ...fault }))
     const end = text.toUpperCase()
-    traits = { ...traits, [part]: end }
+    stampTraits[part] = end
     tests.push((entry) => {
       const stamp = stampOf(entry)
       const id = part === "writer" ? stamp?.writer : stamp?.tx?.id
       return id !== undefined && id.endsWith(end)
     })
   }
-  traits = { ...traits, ...rarest(values) }
+  const traits = { ...stampTraits, ...rarest(values) }
   const predicate = (entry: Entry): boolean => tests.every((test) => test(entry))
   return Result.succeed(Object.assign(predicate, Object.keys(traits).length > 0 ? { traits } : {}))
 }

@@ -296,6 +296,22 @@ describe("filters", () => {
     expect(stdout.split("\n").slice(0, -1).map((text) => (JSON.parse(text) as { n: number }).n)).toEqual(numbers)
   })
 
+  it("are told of the damage in lines that can match, and of all damage with --thorough", async () => {
+    const altered = (n: number, seq: number): string => recordLine(`"who":"w${n}"`, { seq }).replace(`"who"`, `"whO"`)
+    const log = logOf([recordLine(`"who":"w1"`), altered(2, 1), altered(3, 2)].map((text) => `${text}\n`).join(""))
+    const some = await auditlog(["cat", log, "--where", "whO=w2"])
+    expect({ code: some.code, stdout: some.stdout }).toEqual({ code: 1, stdout: "" })
+    const [damage, note, ...rest] = some.stderr.split("\n")
+    expect(damage).toMatch(/^auditlog: damage: .*:2: byte \d+: hash: /)
+    expect(note).toMatch(/^auditlog: note: .*: lines that cannot match were not checked; --thorough checks them/)
+    expect(rest).toEqual([""])
+    const none = await auditlog(["cat", log, "--where", "who=w1"])
+    expect(none).toMatchObject({ code: 0, stdout: `${recordLine(`"who":"w1"`)}\n`, stderr: "" })
+    const all = await auditlog(["cat", log, "--where", "who=w1", "--thorough"])
+    expect(all).toMatchObject({ code: 1, stdout: none.stdout })
+    expect(all.stderr.match(/damage: .*: hash: /g)).toHaveLength(2)
+  })
+
   it("that are wrong end it with 2 and point at the character", async () => {
     const { code, stderr, stdout } = await auditlog(["cat", "no", "--where", "actor=ada role:x"])
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" })

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as LogReader from "../LogReader.ts"
 import * as EntryPrinter from "./entryPrinter.ts"
+import * as Output from "./output.ts"
 
 /**
  * The arguments of `auditlog cat`.
@@ -38,5 +39,15 @@ export const run = Effect.fnUntraced(function*({ only, thorough, ...options }: A
     ),
     Effect.catchTag("StdoutClosed", () => Effect.void)
   )
-  return yield* printer.end
+  if (matching === undefined || salvaged) return yield* printer.end
+  // there is damage: so it matters that not every line was looked at
+  return yield* Effect.mapError(printer.end, ({ exitCode, lines }) =>
+    new Output.Failure({
+      exitCode,
+      lines: [
+        ...lines,
+        `auditlog: note: ${Output.printable(options.file)}: lines that cannot match were not checked; --thorough ` +
+        "checks them, and so does auditlog verify"
+      ]
+    }))
 })

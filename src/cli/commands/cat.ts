@@ -39,7 +39,8 @@ export const command = Command.make("cat", {
     Command.withShortDescription("Print the records of a log"),
     Command.withDescription(
       "Print the records of a log, its rotated segments first, and the JSON objects that other programs appended to it. " +
-        "Transactions are shown whole or not at all. Damage is reported on standard error. Exits with 0, with 1 if there " +
+        "Transactions are shown whole or not at all. Damage is reported on standard error; with a condition, that of the lines " +
+        "which could match (--thorough: of all). Exits with 0, with 1 if there " +
         "is damage that is not healed, and with 2 if the log cannot be read."
     ),
     Command.withExamples([
