@@ -167,7 +167,7 @@ const isAnswer = (entry: LogReader.Entry) => entry._tag === "Record" || entry._t
 describe("reading", () => {
   it("in batches yields what each line yields by itself, and as much of it", () => {
     let entries = 0
-    for (const seed of seeds(400)) {
+    for (const seed of seeds(200)) {
       const log = makeLog(seed)
       const lineBytesMax = [64, 300, 1 << 20][seed % 3]!
       const plain = new LogDecoder({ lineBytesMax, salvage: true })
@@ -189,7 +189,7 @@ describe("reading", () => {
       assert.deepStrictEqual(found, expected, `AUDITLOG_SEED=${seed}`)
       entries += found.length
     }
-    assert.isAbove(entries, seeds(400).length * 20)
+    assert.isAbove(entries, seeds(200).length * 20)
   })
 
   it.live(
@@ -198,7 +198,7 @@ describe("reading", () => {
       Effect.gen(function*() {
         const path = yield* temporaryLog
         let answers = 0
-        for (const seed of seeds(120)) {
+        for (const seed of seeds(60)) {
           Fs.writeFileSync(path, makeLog(seed))
           const all = yield* readAll(path, {}, 1 << 20)
           for (const [i, query] of queries.entries()) {
@@ -215,8 +215,23 @@ describe("reading", () => {
             answers += expected.length
           }
         }
-        assert.isAbove(answers, seeds(120).length * 5)
+        assert.isAbove(answers, seeds(60).length * 5)
       }),
     120_000
   )
+
+  it.live("with a query finds the good copy of a record whose first line was altered and passed over", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const writer = new FaultyLog.LineWriter()
+      const made = [0, 1, 2, 3].map((n) => writer.lines([{ actor: "ada", n }]).join(""))
+      const altered = made[1]!.replace("ada", "eve")
+      Fs.writeFileSync(path, [made[0], altered, made[2], `{"n":9}\n`, made[1], made[3]].join(""))
+      const matching = Result.getOrThrow(Query.make({ where: ["actor=ada"] }, 0))
+      for (const blockBytes of [100, 1 << 20]) {
+        const found = yield* readAll(path, { matching }, blockBytes)
+        const numbers = found.map((entry) => entry._tag === "Record" ? entry.fields["n"] : entry._tag)
+        assert.deepStrictEqual(numbers.filter((n) => n !== "Damage"), [0, 2, 1, 3], `${blockBytes}`)
+      }
+    }))
 })
