@@ -28,9 +28,14 @@ export class LineWriter {
     this.head = { writer, seq: 0, prev: undefined }
   }
 
-  /** The lines of a transaction, and moves on behind it. */
-  lines(records: ReadonlyArray<unknown>, attempt = 0, id = SecureRandom.ulidUnsafe()): ReadonlyArray<string> {
-    const group = { id, records: records.map(encoded) }
+  /** The lines of a transaction, and moves on behind it; `sources` are the outbox rows that its records come from. */
+  lines(
+    records: ReadonlyArray<unknown>,
+    attempt = 0,
+    id = SecureRandom.ulidUnsafe(),
+    sources: ReadonlyArray<string> = []
+  ): ReadonlyArray<string> {
+    const group = { id, records: records.map((fields, i) => ({ ...encoded(fields), source: sources[i] })) }
     const linked = HashChain.link(this.head, group, { seen: undefined, attempt, key: undefined, digest })
     this.head = linked.head
     return linked.lines.map(({ text }) => text)
