@@ -9,6 +9,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { afterAll, assert, describe, expect, it } from "vitest"
 import { Codec, HashChain } from "../src/index.ts"
+import { Postgres, whyNoPostgres } from "./servers/postgres.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 const examples = path.join(root, "examples")
@@ -125,10 +126,45 @@ describe("examples", () => {
     assert.include(output, "lacks 0 to 0")
   })
 
-  it("09 waits for the copy, and reads the same bytes back", () => {
+  it("10 waits for the copy, and reads the same bytes back", () => {
     const output = run("10-ship.ts")
     assert.include(output, "ada has paid: replicated\n")
     assert.match(output, /^the copy has \d+ bytes: the same as the log$/m)
+  })
+
+  it("11 stages the record of a commit and none of a rollback, through each driver", async () => {
+    const shown = (output: string): ReadonlyArray<string> => output.trimEnd().split("\n")
+    const rolledBack = (driver: string): string => `${driver}: rolled back: Error: the card was declined`
+    const record = (driver: string): string => JSON.stringify({ _tag: "OrderPlaced", order: `${driver}-paid` })
+    const outbox = (driver: string, ...of: ReadonlyArray<string>): string =>
+      `${driver}: the outbox holds ${JSON.stringify(of.map(record))}`
+    const sqlite = [rolledBack("sqlite"), outbox("sqlite", "sqlite")]
+
+    const why = whyNoPostgres()
+    if (why !== undefined) {
+      console.warn(`skipped: pg, kysely and drizzle of example 11 (${why})`)
+      assert.deepStrictEqual(shown(run("11-sql-drivers.ts")).slice(0, 2), sqlite)
+      return
+    }
+    const server = await Postgres.make()
+    try {
+      const url = server.database("shop")
+      assert.deepStrictEqual(shown(run("11-sql-drivers.ts", { AUDIT_DB: url })), [
+        ...sqlite,
+        rolledBack("pg"),
+        outbox("pg", "pg"),
+        rolledBack("kysely"),
+        outbox("kysely", "pg", "kysely"),
+        rolledBack("drizzle"),
+        outbox("drizzle", "pg", "kysely", "drizzle")
+      ])
+      // and so says a program that shares nothing with the example
+      const drivers = ["pg", "kysely", "drizzle"]
+      assert.deepStrictEqual(server.query("SELECT record FROM audit_outbox ORDER BY id", "shop"), drivers.map(record))
+      assert.sameMembers([...server.query("SELECT id FROM orders", "shop")], drivers.map((driver) => `${driver}-paid`))
+    } finally {
+      await server.stop()
+    }
   })
 
   it("07 lands the records of a script that succeeds, and none of one that fails", () => {
