@@ -206,6 +206,78 @@ for (const kind of kinds()) {
     )
 
     check(
+      "repeats no drained row of a restored database, and takes one with an old number and the same content for a new one",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          const put = (at: number) => {
+            const { text, values } = OutboxSchema.outboxStatement(kind.name, [{ n: 1 }], { at: new Date(at) })
+            return sql.unsafe(text, values)
+          }
+          yield* drain(sql, path)
+          const [backup] = yield* sql<{ cursor: string }>`SELECT cursor FROM audit_outbox_state`
+          yield* put(0)
+          yield* put(1)
+          yield* drain(sql, path)
+          yield* sql`UPDATE audit_outbox_state SET cursor = ${backup!.cursor}`
+          yield* sql.unsafe(
+            kind.name === "sqlite"
+              ? "DELETE FROM sqlite_sequence"
+              : "ALTER TABLE audit_outbox ALTER COLUMN id RESTART WITH 1"
+          )
+          yield* put(0)
+          yield* put(2)
+          assert.strictEqual(yield* drain(sql, path), 2)
+          const stamps = plainLines(Fs.readFileSync(path, "utf8")).map(({ stamp }) => stamp)
+          assert.deepStrictEqual(stamps.map(({ at }) => at), [0, 1, 2].map((at) => new Date(at).toISOString()))
+          assert.strictEqual(stamps[1]!["src"], stamps[2]!["src"])
+          assert.deepStrictEqual(yield* shown(path), [1, 1, 1])
+        })
+    )
+
+    check(
+      "follows the log while nothing waits: what others write is not read again, nor does a compressed segment stop it",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          const cursor = Effect.map(
+            sql<{ cursor: string }>`SELECT cursor FROM audit_outbox_state`,
+            ([state]) => JSON.parse(state!.cursor) as { readonly offset: number }
+          )
+          yield* stage(sql, numbered(0, 1))
+          yield* drain(sql, path)
+          const before = yield* cursor
+          Fs.appendFileSync(path, `{"foreign":1}\n`)
+          yield* drain(sql, path)
+          assert.deepStrictEqual(yield* cursor, before, "a short way is not worth a transaction")
+          Fs.appendFileSync(path, `{"foreign":"${"x".repeat(1000)}"}\n`.repeat(6000))
+          yield* drain(sql, path)
+          assert.strictEqual((yield* cursor).offset, Fs.statSync(path).size)
+
+          Fs.renameSync(path, `${path}.1.gz`)
+          Fs.appendFileSync(path, `{"foreign":2}\n`)
+          yield* drain(sql, path)
+          yield* stage(sql, numbered(1, 3))
+          assert.strictEqual(yield* drain(sql, path), 2)
+          assert.deepStrictEqual(lines(path).slice(1), [1, 2])
+        })
+    )
+
+    check(
+      "appends a batch again whose log was deleted before the rows were, and no other",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          yield* stage(sql, numbered(0, 3))
+          yield* drain(sql, path)
+          yield* stage(sql, numbered(3, 6))
+          yield* refuseDeletes(sql)
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(drain(sql, path))))
+          Fs.rmSync(path)
+          yield* admitDeletes(sql)
+          assert.strictEqual(yield* drain(sql, path), 3)
+          assert.deepStrictEqual(lines(path), numbers(3, 6))
+        })
+    )
+
+    check(
       "waits while the log's disk is full, and drains when there is room",
       ({ path, sql }) =>
         Effect.gen(function*() {

@@ -247,7 +247,8 @@ export class LogDecoder {
     const { records, repeats } = this.released
     for (let i = 0; i < records.length; i++) {
       const record = records[i]!
-      if (record.stamp.src === undefined || !this.sources.isRepeat(record.stamp.src, record.fields)) {
+      const { at, src } = record.stamp
+      if (src === undefined || !this.sources.isRepeat(src, at, record.fields)) {
         entries.push(record)
       }
     }

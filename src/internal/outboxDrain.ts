@@ -82,11 +82,13 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
   const logEnd = yield* Recovery.makeEnd(path)
 
   /** Rows that stand in the log and may not have been deleted; and up to where all rows are deleted. */
-  let found: ReadonlyMap<string, string> = new Map()
+  const found = new Map<string, string>()
   let cursor = session.cursor
-  if (cursor !== undefined && !options.distrust) {
-    const before = yield* Recovery.find({ path, outbox: session.outbox, cursor, keys })
-    if (yield* Recovery.flush(before.files)) found = before.rows
+  const [lowest] = yield* session.fetch({ rows: 1, recordBytes: 0, batchBytes: 1 })
+  // a row that was appended and not deleted still waits, so if none does there is nothing to be found
+  if (cursor !== undefined && lowest !== undefined && !options.distrust) {
+    const before = yield* Recovery.find({ path, outbox: session.outbox, cursor, lowest: lowest.id, keys })
+    if (yield* Recovery.flush(before.files)) before.rows.forEach((content, row) => found.set(row, content))
     else cursor = undefined
   }
   if (cursor === undefined || options.distrust) {
@@ -99,6 +101,17 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
     yield* session.bury(row.id, reason, new Date(yield* Clock.currentTimeMillis).toISOString())
     yield* Metric.update(Metrics.outboxDead, 1)
     yield* Effect.logError(`audit outbox: row ${row.id} can never be a record and is set aside: ${reason}`)
+  })
+
+  /**
+   * Nothing waits, so nothing before the end has to be found again: while others write, the cursor stays near it, and does
+   * not stay behind in a segment that is compressed or removed.
+   */
+  const advance = Effect.gen(function*() {
+    const next = yield* logEnd
+    if (!Recovery.isFar(confirmed.cursor, next)) return
+    yield* session.settle([], next)
+    confirmed.cursor = next
   })
 
   const step: Drain["step"] = Effect.fnUntraced(function*({ rows }) {
@@ -115,21 +128,23 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
     }
     const batch = fitting(records, limits)
     if (batch.length > 0) {
-      const fresh = found.size === 0 ? batch : batch.filter((record) => found.get(rowOf(record)) !== record.fields)
+      const fresh = found.size === 0
+        ? batch
+        : batch.filter((record) => found.get(rowOf(record)) !== Recovery.contentOf(record.at, record.fields))
       if (fresh.length > 0) yield* appender.append(fresh)
       const ids = batch.map(rowOf)
       // while rows stand in the log that are not in this batch, the next life has to find them too
-      const rest = found.size === 0 ? found : new Map(Array.from(found).filter(([id]) => !ids.includes(id)))
-      const next = rest.size === 0 ? yield* logEnd : confirmed.cursor
+      for (const id of ids) found.delete(id)
+      const next = found.size === 0 ? yield* logEnd : confirmed.cursor
       yield* session.settle(ids, next)
       confirmed.cursor = next
-      found = rest
       yield* Metric.update(Metrics.outboxDrained, batch.length)
     }
     const bytes = waiting.reduce((sum, row) => sum + (row.record === null ? 0 : row.bytes), 0)
     const full = waiting.length === rows || bytes >= batchBytesMax || batch.length < records.length || buried > 0
     // all that waits has been seen: what else was found has been deleted before
-    if (!full) found = new Map()
+    if (!full) found.clear()
+    if (waiting.length === 0) yield* advance
     return { rows: batch.length + buried, full }
   })
   const drain: Drain = { step }

@@ -57,6 +57,16 @@ export const makeEnd = Effect.fnUntraced(function*(path: string) {
   )
 })
 
+/** How much others may write before the cursor of an idle outbox follows: to read it takes some 10 ms. */
+const idleBytesMax = 4 * 1024 * 1024
+
+/** Whether reading from one cursor to the other takes long, or begins in another segment. */
+export const isFar = (from: string, to: string): boolean => {
+  const [a, b] = [decodeCursor(from), decodeCursor(to)]
+  if (Result.isFailure(a) || Result.isFailure(b)) return true
+  return a.success.segment !== b.success.segment || b.success.offset - a.success.offset > idleBytesMax
+}
+
 /** Hash, brace and key at the end of every line. */
 const tailLength = 55
 
@@ -67,18 +77,24 @@ const fieldsOf = ({ stamp: { src }, text }: AuditRecord): string => {
   return at < 0 ? "" : text.slice(at + mark.length + 1, text.length - tailLength)
 }
 
+/** What a row is known by, besides its number: a database that was restored gives that to another row. */
+export const contentOf = (at: string, fields: string): string => `${at} ${fields}`
+
 /**
- * The rows of an outbox that stand in the log behind a cursor, by their number, each with its fields; and the files that
- * they stand in. A cursor that leads nowhere any more means the log was moved or its old segments are gone: then what is
- * left is read from its start.
+ * The rows of an outbox that stand in the log behind a cursor, by their number, each with its time and its fields; and the
+ * files that they stand in. Rows below the lowest one that waits are left out: they were deleted, and after a cursor that
+ * leads nowhere any more they would be all that the log has ever held. Such a cursor means that the log was moved or its
+ * old segments are gone: then what is left is read from its start.
  */
 export const find = Effect.fnUntraced(function*(options: {
   readonly path: string
   readonly outbox: string
   readonly cursor: string
+  readonly lowest: string
   readonly keys: ReadonlyArray<HashChain.Key> | undefined
 }) {
   const { cursor, keys, outbox, path } = options
+  const lowest = BigInt(options.lowest)
   const prefix = `${outbox}:`
   const rows = new Map<string, string>()
   const files = new Set<string>()
@@ -86,7 +102,9 @@ export const find = Effect.fnUntraced(function*(options: {
     Stream.runForEach(LogReader.read(path, { keys, from }), (entry) =>
       Effect.sync(() => {
         if (entry._tag !== "Record" || !entry.stamp.src?.startsWith(prefix)) return
-        rows.set(entry.stamp.src.slice(prefix.length), fieldsOf(entry))
+        const row = entry.stamp.src.slice(prefix.length)
+        if (!/^\d+$/.test(row) || BigInt(row) < lowest) return
+        rows.set(row, contentOf(entry.stamp.at, fieldsOf(entry)))
         files.add(entry.file)
       }))
   const decoded = decodeCursor(cursor)

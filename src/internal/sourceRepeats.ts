@@ -17,12 +17,12 @@ export class SourceRepeats {
   private readonly outboxes = new Map<string, Map<string, string | undefined>>()
 
   /**
-   * Whether the row with this `src` and this content was here before. A row with the same number and other content is
-   * none: a database that was restored from a backup gives numbers out again.
+   * Whether the row with this `src`, this time of staging and this content was here before. A row with the same number
+   * and another time or other content is none: a database that was restored from a backup gives numbers out again.
    */
-  isRepeat(source: string, fields: { readonly [key: string]: unknown }): boolean {
+  isRepeat(source: string, at: string, fields: { readonly [key: string]: unknown }): boolean {
     const rows = this.rowsOf(source)
-    const content = hash("sha256", JSON.stringify(fields), "base64url")
+    const content = hash("sha256", `${at} ${JSON.stringify(fields)}`, "base64url")
     if (rows.get(source) === content) return true
     remember(rows, source, content)
     return false
