@@ -21,18 +21,34 @@ const lengthAt = 13
 
 const high = 2 ** 32
 
-/** Open addressing; 0 is empty, else a position plus 1. At most half full. */
+/**
+ * Finds the records of one half. Open addressing; 0 is empty, else a position plus 1. At most half full. Records are put
+ * in only when one is looked for: that of one writer alone never is, and it would be most of the time of judging it.
+ */
 class Index {
   private readonly slots = new Int32Array(slotCount)
+  /** Positions of the half that are in, and those that are to be. */
+  private done: number
+  end: number
 
-  clear(): void {
-    this.slots.fill(0)
+  constructor(first: number) {
+    this.done = first
+    this.end = first
   }
 
-  add(hash: number, position: number): void {
-    let slot = hash & (slotCount - 1)
-    while (this.slots[slot] !== 0) slot = (slot + 1) & (slotCount - 1)
-    this.slots[slot] = position + 1
+  /** Begins with the half at a position. */
+  clear(first: number): void {
+    this.slots.fill(0)
+    this.done = first
+    this.end = first
+  }
+
+  fill(records: RecentRecords): void {
+    for (; this.done < this.end; this.done++) {
+      let slot = records.mix(this.done) & (slotCount - 1)
+      while (this.slots[slot] !== 0) slot = (slot + 1) & (slotCount - 1)
+      this.slots[slot] = this.done + 1
+    }
   }
 
   /** The position with the hash at the offset, or -1. */
@@ -45,8 +61,8 @@ class Index {
   }
 }
 
-const mix = (view: DataView, at: number): number => {
-  const hash = Math.imul(view.getInt32(at, true), 0x9e3779b1) ^ view.getInt32(at + 4, true)
+const mix = (first: number, second: number): number => {
+  const hash = Math.imul(first, 0x9e3779b1) ^ second
   return hash ^ (hash >>> 15)
 }
 
@@ -54,8 +70,8 @@ export class RecentRecords {
   private readonly words = new Int32Array(capacity * recordWords)
   private next = 0
   private count = 0
-  private young = new Index()
-  private old = new Index()
+  private young = new Index(0)
+  private old = new Index(recordsMin)
 
   add(
     writer: number,
@@ -78,15 +94,17 @@ export class RecentRecords {
     words[from + offsetAt] = offset
     words[from + offsetAt + 1] = offset / high
     words[from + lengthAt] = length
-    this.young.add(mix(view, hashAt), next)
     this.next = next + 1
+    this.young.end = this.next
     if (this.count < capacity) this.count++
     if (this.next === recordsMin || this.next === capacity) this.age()
   }
 
   /** The position of the record with the hash that stands at the offset, or -1. */
   findHash(view: DataView, at: number): number {
-    const hash = mix(view, at)
+    const hash = mix(view.getInt32(at, true), view.getInt32(at + 4, true))
+    this.young.fill(this)
+    this.old.fill(this)
     const young = this.young.find(this, hash, view, at)
     return young >= 0 ? young : this.old.find(this, hash, view, at)
   }
@@ -103,6 +121,12 @@ export class RecentRecords {
       }
     }
     return -1
+  }
+
+  /** What an index knows the record by. */
+  mix(position: number): number {
+    const from = position * recordWords
+    return mix(this.words[from]!, this.words[from + 1]!)
   }
 
   isHash(position: number, view: DataView, at: number): boolean {
@@ -139,7 +163,7 @@ export class RecentRecords {
   private age(): void {
     if (this.next === capacity) this.next = 0
     const { old, young } = this
-    old.clear()
+    old.clear(this.next)
     this.old = young
     this.young = old
   }
