@@ -12,6 +12,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import { isUtf8 } from "node:buffer"
 import * as Destination from "./Destination.ts"
+import * as PostgresErrors from "./internal/postgresErrors.ts"
 import * as PostgresSchema from "./internal/postgresSchema.ts"
 
 /**
@@ -75,43 +76,6 @@ export const setup = (
     yield* sql.withTransaction(Effect.forEach(statements, (statement) => sql.unsafe(statement), { discard: true }))
   })
 
-/** Failures after which the same may succeed; for all others somebody has to change something. */
-const isPassing = (code: string, tag: string): boolean =>
-  code === ""
-    ? tag !== "AuthenticationError" && tag !== "AuthorizationError" && tag !== "SqlSyntaxError"
-    : /^(?:08|40|53|55|57|58|XX|25)/.test(code) && code !== "53100"
-
-const codeOf = (cause: unknown): string => {
-  for (let at = cause; typeof at === "object" && at !== null;) {
-    const { code } = at as { readonly code?: unknown }
-    if (typeof code === "string" && /^[0-9A-Z]{5}$/.test(code)) return code
-    at = (at as { readonly cause?: unknown }).cause
-  }
-  return ""
-}
-
-const failure =
-  (destination: string) => (error: SqlError): Destination.DestinationUnavailable | Destination.DestinationRejected => {
-    const code = codeOf(error.reason)
-    const cause = error.reason.cause
-    const detail = cause instanceof Error ? cause.message : ""
-    const problem = `${error.message}${detail === "" || error.message.includes(detail) ? "" : `: ${detail}`}${
-      code === "" ? "" : ` (${code})`
-    }`
-    if (isPassing(code, error.reason._tag)) {
-      return new Destination.DestinationUnavailable({ destination, problem, cause: error })
-    }
-    const reason = code === "53100"
-      ? "full"
-      : ["AuthenticationError", "AuthorizationError"].includes(error.reason._tag)
-      ? "denied"
-      : code === "54000"
-      ? "tooLarge"
-      : "invalid"
-    const missing = code === "42P01" || code === "3F000" ? "its tables are not there, run the setup first: " : ""
-    return new Destination.DestinationRejected({ destination, reason, problem: `${missing}${problem}` })
-  }
-
 interface Inspected {
   readonly fsync: string
   readonly commit: string
@@ -133,24 +97,31 @@ interface Row {
   readonly raw: string | null
 }
 
-/** The lines of a chunk as PostgreSQL takes them. */
+/** The lines of a chunk as PostgreSQL takes them: where each begins, and one text, or an array where a line is none. */
 const linesOf = (bytes: Uint8Array) => {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  const positions: Array<number> = []
-  const texts: Array<string | null> = []
-  const raws: Array<string | null> = []
-  const isAllText = isUtf8(buffer) && !buffer.includes(0)
+  const starts: Array<number> = []
+  const lines: Array<Buffer> = []
   for (let start = 0; start < buffer.length;) {
     const end = buffer.indexOf(newline, start)
     const line = buffer.subarray(start, end < 0 ? buffer.length : end)
-    const isText = isAllText || (isUtf8(line) && !line.includes(0))
-    positions.push(start)
-    texts.push(isText ? line.toString() : null)
-    raws.push(isText ? null : line.toString("base64"))
+    starts.push(start)
+    lines.push(line)
     start += line.length + 1
   }
-  return { positions, texts, raws, isAllText }
+  const positions = `{${starts.join(",")}}`
+  // for PostgreSQL an empty text has no lines, not an empty one
+  if (isText(buffer) && buffer[0] !== newline) {
+    const end = buffer.at(-1) === newline ? buffer.length - 1 : buffer.length
+    return { isAllText: true, count: lines.length, parameters: [positions, buffer.toString("utf8", 0, end)] }
+  }
+  // the driver takes no array of nothing but NULL
+  const kinds = lines.map((line) => isText(line) ? "t" : "f")
+  const texts = lines.map((line, i) => kinds[i] === "t" ? line.toString() : line.toString("base64"))
+  return { isAllText: false, count: lines.length, parameters: [positions, texts, `{${kinds.join(",")}}`] }
 }
+
+const isText = (bytes: Buffer): boolean => isUtf8(bytes) && !bytes.includes(0)
 
 /**
  * A destination in PostgreSQL, with the `SqlClient` of the context. The tables must be there, see {@link setup}.
@@ -175,7 +146,7 @@ export const make = (
     const schema = schemaOf(options)
     const { chunkBytesMax = chunkBytesDefault, name = "postgres" } = options
     const query = <A extends object>(text: string, parameters: ReadonlyArray<unknown> = []) =>
-      Effect.mapError(sql.unsafe<A>(text, parameters), failure(name))
+      Effect.mapError(sql.unsafe<A>(text, parameters), PostgresErrors.failure(name))
     const [settings] = yield* query<Inspected>(PostgresSchema.inspect(schema))
     const capabilities: Destination.Capabilities = {
       durability: settings === undefined ? "process" : durabilityOf(settings),
@@ -196,18 +167,16 @@ export const make = (
 
     const append: Destination.Destination["append"] = Effect.fnUntraced(function*(chunk) {
       if (chunk.bytes.length > chunkBytesMax) return yield* Destination.tooLarge(name, chunk, capabilities)
-      const { isAllText, positions, raws, texts: lines } = linesOf(chunk.bytes)
+      const { count, isAllText, parameters } = linesOf(chunk.bytes)
       const { from, resume, source, to } = chunk
       const [row] = yield* query<{ readonly taken: string }>(isAllText ? texts.append : texts.appendRaw, [
         source.id,
         source.generation,
         String(from),
         String(to),
-        lines.length,
+        count,
         resume,
-        positions,
-        lines,
-        ...(isAllText ? [] : [raws])
+        ...parameters
       ])
       if (row?.taken !== "1") return yield* new Destination.HeadMismatch({ destination: name, expected: from })
       return undefined

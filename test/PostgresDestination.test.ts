@@ -1,6 +1,6 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, type Scope } from "effect"
+import { Effect, Layer, Redacted, type Scope, Stream } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Fs from "node:fs"
 import { afterAll, beforeAll } from "vitest"
@@ -62,6 +62,24 @@ describe.skipIf(skip)("a destination in PostgreSQL", () => {
         logText(path)
       )
     }))
+
+  live(
+    "gives back lines that are empty, or no text, or hold what arrays and rows are made of",
+    () =>
+      Effect.gen(function*() {
+        const destination = yield* connect()
+        const texts = ["\n", "\n\n", "a\n\nb\n\n", `{"a":"{1,2}","b":"\\\\N\\\\n"}\n`, "NULL\n", "\u0000\n", "\t\r\n"]
+        for (const bytes of [...texts.map((text) => Buffer.from(text)), Buffer.from([0xff, 0x0a, 0x61, 0x0a])]) {
+          const source = { id: crypto.randomUUID(), generation: 1 }
+          const lines = bytes.filter((byte) => byte === 0x0a).length
+          yield* destination.append({ source, from: 0, to: bytes.length, lines, bytes, resume: "[1]" })
+          const parts = yield* Stream.runCollect(Destination.bytes(destination, source))
+          assert.deepStrictEqual(Buffer.concat([...parts]), bytes)
+          const [count] = db().query(`SELECT count(*) FROM auditlog.line WHERE source = '${source.id}'`)
+          assert.strictEqual(count, String(lines))
+        }
+      })
+  )
 
   live("lets an ordinary role insert and select, and nothing else", () =>
     Effect.gen(function*() {

@@ -114,6 +114,7 @@ const modules: ReadonlyArray<string> = [
   "internal/replicatedAppender.ts",
   "Shipper.ts",
   "internal/postgresSchema.ts",
+  "internal/postgresErrors.ts",
   "PostgresDestination.ts",
   "internal/natsErrors.ts",
   "NatsDestination.ts",

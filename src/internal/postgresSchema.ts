@@ -85,7 +85,8 @@ export const sources = (schema: string): string =>
 
 /**
  * Inserts a chunk and its lines, all or nothing, if the source stands where it begins. One statement: one transaction and
- * one round trip.
+ * one round trip. A chunk that is all text comes as one parameter, which the server splits: the driver takes several times
+ * as long to encode an array.
  */
 export const append = (schema: string, isText: boolean): string =>
   `WITH head AS (
@@ -98,8 +99,16 @@ export const append = (schema: string, isText: boolean): string =>
     RETURNING 1
   ), lines AS (
     INSERT INTO ${schema}.line (source, generation, position, ${isText ? "line" : "line, raw"})
-    SELECT $1::uuid, $2::int, $3::bigint + t.position, t.line${isText ? "" : ", decode(t.raw, 'base64')"}
-    FROM head, unnest($7::int[], $8::text[]${isText ? "" : ", $9::text[]"}) AS t(position, line${isText ? "" : ", raw"})
+    SELECT $1::uuid, $2::int, $3::bigint + t.position, ${
+    isText
+      ? "t.line"
+      : "CASE WHEN t.is_text THEN t.line END, CASE WHEN NOT t.is_text THEN decode(t.line, 'base64') END"
+  }
+    FROM head, ${
+    isText
+      ? "unnest($7::text::int[], string_to_array($8::text, chr(10))) AS t(position, line)"
+      : "unnest($7::text::int[], $8::text[], $9::text::bool[]) AS t(position, line, is_text)"
+  }
   )
   SELECT count(*)::text AS taken FROM head`
 
