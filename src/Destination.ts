@@ -195,7 +195,7 @@ export class DestinationRejected extends Schema.TaggedError<DestinationRejected>
   override get message(): string {
     const advice = {
       tooLarge: "raise its limit, or lower the limit of transactions and records of the log",
-      denied: "give the shipper the right to append",
+      denied: "check the user and the password, and give the shipper the right to append",
       full: "make room there",
       invalid: "see docs/distribution.md for what it needs"
     }

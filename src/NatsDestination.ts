@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import * as Destination from "./Destination.ts"
+import { errorCode } from "./internal/filePort.ts"
 import * as NatsErrors from "./internal/natsErrors.ts"
 
 /**
@@ -89,6 +90,22 @@ const load = (destination: string) =>
 
 type Failure = Destination.DestinationUnavailable | Destination.DestinationRejected
 
+/** Files that cannot be read are no matter of trying again. */
+const readable = (
+  destination: string,
+  { caFile, certFile, credentialsFile, keyFile }: Options
+): Effect.Effect<void, Destination.DestinationRejected> =>
+  Effect.forEach([credentialsFile, caFile, certFile, keyFile], (file) =>
+    file === undefined ? Effect.void : Effect.try({
+      try: () => Fs.accessSync(file, Fs.constants.R_OK),
+      catch: (cause) =>
+        new Destination.DestinationRejected({
+          destination,
+          reason: "invalid",
+          problem: `${file} cannot be read (${errorCode(cause)})`
+        })
+    }), { discard: true })
+
 /** Where the last message of a source stands. */
 interface Last {
   readonly sequence: number
@@ -113,7 +130,11 @@ export const make = (
 ): Effect.Effect<Destination.Destination, Failure, Scope.Scope> =>
   Effect.gen(function*() {
     const { name = "nats", stream = "AUDITLOG", subject = "auditlog" } = options
-    if (!subjectPattern.test(subject)) throw new Error(`NatsDestination: subject is ${JSON.stringify(subject)}`)
+    if (!subjectPattern.test(subject)) {
+      const problem = `its subject is ${JSON.stringify(subject)}; it must be letters, digits, _ and - , joined by dots`
+      return yield* new Destination.DestinationRejected({ destination: name, reason: "invalid", problem })
+    }
+    yield* readable(name, options)
     const [{ connect, credsAuthenticator, headers }, { jetstream, jetstreamManager }] = yield* load(name)
     const request = <A>(send: () => Promise<A>): Effect.Effect<A, Failure> =>
       Effect.tryPromise({ try: send, catch: NatsErrors.failure(name) })
@@ -252,7 +273,7 @@ const openStream = Effect.fnUntraced(function*(
     Effect.catch((failure) => {
       if (failure !== undefined) return Effect.fail(failure)
       if (create === undefined) {
-        return Effect.fail(rejected(`there is no stream ${stream}; create it, see docs/distribution.md`))
+        return Effect.fail(rejected(`there is no stream ${stream}; create it (auditlog ship --setup does)`))
       }
       return Effect.tryPromise({
         try: () =>

@@ -204,7 +204,7 @@ const start = Effect.fnUntraced(function*(options: Options) {
   }
   const names = new Set(destinations.map(({ destination }) => destination.name))
   if (names.size === 0 || names.size < destinations.length) {
-    const problem = names.size === 0 ? "there is no destination" : "two destinations have the same name"
+    const problem = names.size === 0 ? "there is no destination" : "it is to go to a destination twice"
     return yield* fail("destinations", problem)
   }
   const settle = (use: () => Destination.Source): Effect.Effect<Destination.Source, ShipperError> =>

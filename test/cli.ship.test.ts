@@ -2,7 +2,9 @@
  * `auditlog ship`, `fetch` and `status` from outside: what is printed, exit codes, and what arrives on real servers.
  */
 import * as Fs from "node:fs"
+import * as Net from "node:net"
 import * as Path from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { auditlog, because, directory, ended, lines, newLog, recordLine, sealed, start } from "./cliSupport.ts"
 import { Nats, whyNoNats } from "./servers/nats.ts"
@@ -20,6 +22,28 @@ const logOf = (...texts: ReadonlyArray<string>): string => {
 
 const idOf = (log: string): string => JSON.parse(Fs.readFileSync(`${log}.source`, "utf8")).id
 
+const listen = (server: Net.Server, port: number): Promise<Net.Server> =>
+  new Promise((resolve) => server.listen(port, "127.0.0.1", () => resolve(server)))
+
+/** A port on which nobody listens. */
+const deadPort = async (): Promise<number> => {
+  const probe = await listen(Net.createServer(), 0)
+  const { port } = probe.address() as Net.AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
+  return port
+}
+
+/** Makes a server answer on another port too. */
+const forward = (port: number, to: number): Promise<Net.Server> =>
+  listen(
+    Net.createServer((near) => {
+      const far = Net.connect(to, "127.0.0.1")
+      for (const socket of [near, far]) socket.on("error", () => undefined)
+      near.pipe(far).pipe(near)
+    }),
+    port
+  )
+
 const noPostgres = because(whyNoPostgres())
 const noNats = because(whyNoNats())
 
@@ -31,6 +55,25 @@ describe.skipIf(noPostgres)("to PostgreSQL", () => {
     AUDIT_DB = server.url()
   })
   afterAll(() => server?.stop())
+
+  /** Waits until a database has so many lines of a log. */
+  const arrived = async (log: string, count: number, database = "postgres"): Promise<void> => {
+    const deadline = performance.now() + 20_000
+    for (;; await sleep(20)) {
+      const found = linesAt(log, database)
+      if (found >= count) return
+      expect(performance.now(), `${found} lines have arrived`).toBeLessThan(deadline)
+    }
+  }
+
+  const linesAt = (log: string, database: string): number => {
+    try {
+      const text = `SELECT count(*) FROM auditlog.line WHERE source = '${idOf(log)}'`
+      return Number(server?.query(text, database)[0])
+    } catch {
+      return 0
+    }
+  }
 
   it("ships once, fetches the same bytes back verified, and says how it stands", async () => {
     const log = logOf(zero, one)
@@ -81,6 +124,94 @@ describe.skipIf(noPostgres)("to PostgreSQL", () => {
     expect(Fs.readFileSync(copy, "utf8")).toBe(Fs.readFileSync(second, "utf8"))
   })
 
+  it("does not replace a file with what it fetches, and says where it cannot write", async () => {
+    const env = { AUDIT_DB }
+    const log = logOf(zero)
+    await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--setup", "--once"], { env })
+    const source = ["--source", idOf(log)]
+    const there = await auditlog(["fetch", "env:AUDIT_DB", ...source, "-o", log], { env })
+    expect([there.code, there.stderr]).toEqual([
+      2,
+      `auditlog: ${log} is there already, and is not replaced; give another name\n`
+    ])
+    expect(Fs.readdirSync(Path.dirname(log)).sort()).toEqual(["audit.jsonl", "audit.jsonl.source"])
+    const folder = Path.join(Path.dirname(log), "nowhere")
+    const nowhere = await auditlog(["fetch", "env:AUDIT_DB", ...source, "-o", Path.join(folder, "copy")], { env })
+    expect([nowhere.code, nowhere.stderr]).toEqual([2, `auditlog: nothing can be written in ${folder} (ENOENT)\n`])
+  })
+
+  it.each([
+    ["a wrong password", (url: string) => url.replace(/:[0-9a-f]+@/, ":wrong@"), "check the user and the password"],
+    ["no such database", (url: string) => url.replace(/postgres$/, "nowhere"), `database "nowhere" does not exist`],
+    ["a schema that is none", (url: string) => `${url}?schema=A-b`, "it must be lower-case letters"]
+  ])("ends with 2 and says what is wrong: %s", async (_, change, message) => {
+    const env = { AUDIT_DB: change(AUDIT_DB) }
+    const log = logOf(zero)
+    for (const more of [[], ["--setup"]]) {
+      const { code, stderr } = await auditlog(["ship", log, "--to", "env:AUDIT_DB", ...more], { env })
+      expect(stderr).toContain(message)
+      expect(stderr).not.toMatch(/\n\s+at |wrong@/)
+      expect(code).toBe(2)
+    }
+  })
+
+  it("ships to the others while one is not there, and to that one when it comes", async () => {
+    const database = server?.url("late") ?? ""
+    const log = logOf(zero)
+    const env = { AUDIT_DB, LATE: database.replace(/:\d+\//, `:${await deadPort()}/`) }
+    const shipper = start(["ship", log, "--to", "env:LATE", "--to", "env:AUDIT_DB", "--setup"], { env })
+    await arrived(log, 1)
+    // the one that is not there is told of once, and asked for by status
+    const status = await auditlog(["status", "--json", log, "--to", "env:LATE", "--to", "env:AUDIT_DB"], { env })
+    expect(status.code).toBe(2)
+    expect(status.stderr).toContain("cannot be reached or does not answer")
+    const { destinations, shipping } = JSON.parse(status.stdout)
+    expect(shipping).toBe(true)
+    expect(destinations).toMatchObject([{ shippedBytes: null }, {
+      shippedBytes: Fs.statSync(log).size,
+      unshippedBytes: 0
+    }])
+    const proxy = await forward(Number(/:(\d+)\//.exec(env.LATE)?.[1]), server?.port ?? 0)
+    server?.query(`CREATE DATABASE "late"`)
+    Fs.appendFileSync(log, `${one}\n`)
+    await arrived(log, 2)
+    await arrived(log, 2, "late")
+    shipper.kill("SIGINT")
+    expect(await ended(shipper)).toBe(130)
+    proxy.close()
+  })
+
+  it("removes a segment only when it is old enough and every required destination has it", async () => {
+    const env = { AUDIT_DB, LATE: (server?.url("kept") ?? "").replace(/:\d+\//, `:${await deadPort()}/`) }
+    const log = logOf(zero)
+    const hour = 3_600_000
+    let segment = log
+    // the name says when it was sealed
+    const sealedBefore = (millis: number): void => {
+      const at = new Date(Date.now() - millis).toISOString().replaceAll(/[-:]/g, "")
+      const name = log.replace(".jsonl", `.${at}.01JD0000000000000000000000.jsonl`)
+      Fs.renameSync(segment, name)
+      segment = name
+    }
+    sealedBefore(23 * hour)
+    Fs.writeFileSync(log, `${one}\n`)
+    const isKept = async (retain: string, more: ReadonlyArray<string>): Promise<boolean> => {
+      const shipper = start(["ship", log, "--to", "env:AUDIT_DB", ...more, "--setup", "--retain", retain], { env })
+      await arrived(log, 2)
+      // it looks at what may go as soon as all is shipped, and once a minute
+      const deadline = performance.now() + 2000
+      while (Fs.existsSync(segment) && performance.now() < deadline) await sleep(20)
+      shipper.kill("SIGKILL")
+      await ended(shipper)
+      return Fs.existsSync(segment)
+    }
+    expect(await isKept("24h", [])).toBe(true)
+    sealedBefore(25 * hour)
+    expect(await isKept("24h", ["--to", "env:LATE"])).toBe(true)
+    expect(await isKept("24h", [])).toBe(false)
+    expect(Fs.readFileSync(log, "utf8")).toContain(`"_tag":"auditlog/SegmentRemoved"`)
+  })
+
   it("says that a copy which was altered there is not sound", async () => {
     const env = { AUDIT_DB }
     const log = logOf(zero, one)
@@ -123,12 +254,7 @@ describe.skipIf(noPostgres)("to PostgreSQL", () => {
     const [said] = await lines(shipper.stderr, 1)
     expect(said).toContain(`shipping ${log} as ${idOf(log)}.1 to postgres://`)
     Fs.appendFileSync(log, `${one}\n`)
-    const deadline = performance.now() + 15_000
-    for (;;) {
-      const [count] = server?.query(`SELECT count(*) FROM auditlog.line WHERE source = '${idOf(log)}'`) ?? []
-      if (count === "2") break
-      expect(performance.now(), `${count} lines have arrived`).toBeLessThan(deadline)
-    }
+    await arrived(log, 2)
     const second = await auditlog(["ship", log, "--to", "env:AUDIT_DB"], { env })
     expect(second.code).toBe(2)
     expect(second.stderr).toContain("another process of this machine ships it")
@@ -152,6 +278,17 @@ describe.skipIf(noNats)("to NATS JetStream", () => {
     const weak = await auditlog(["ship", log, "--to", url, "--setup", "--once"])
     expect(weak.code).toBe(2)
     expect(weak.stderr).toContain("promises only pageCache and fsync is asked for")
+    const other = url.replace("/AUDIT", "/OTHER")
+    const overlap = await auditlog(["ship", log, "--to", other, "--setup"])
+    expect([overlap.code, overlap.stderr]).toEqual([2, expect.stringContaining("subjects overlap")])
+    const replicated = await auditlog([
+      "ship",
+      log,
+      "--to",
+      other.replace("replicas=1&subject=audit", "subject=b"),
+      "--setup"
+    ])
+    expect([replicated.code, replicated.stderr]).toEqual([2, expect.stringContaining("replicas > 1 not supported")])
     const shipped = await auditlog(["ship", log, "--to", url, "--durability", "pageCache", "--once"])
     expect([shipped.code, shipped.stdout]).toEqual([0, ""])
     const fetched = await auditlog(["fetch", url])
@@ -164,6 +301,12 @@ describe("wrong usage", () => {
     [["ship", "audit.jsonl"], "there is no destination"],
     [["ship", "audit.jsonl", "--to", "mysql://host/db"], "expected postgres://…"],
     [["ship", "audit.jsonl", "--to", "env:NOT_SET"], "the variable NOT_SET is no destination"],
+    [["ship", "audit.jsonl", "--to", "nats://"], "nats:// is no URL of a destination"],
+    [["ship", "audit.jsonl", "--to", "nats://x/A?replicas=x", "--setup"], "it must be a number from 1 to 5"],
+    [["ship", "audit.jsonl", "--to", "nats://x/A?subject=a%20b"], "it must be letters, digits"],
+    [["ship", "audit.jsonl", "--to", "nats://x/A?creds=/nowhere/a.creds"], "/nowhere/a.creds cannot be read (ENOENT)"],
+    [["ship", ".", "--to", "nats://127.0.0.1:1/AUDIT"], ". is no file"],
+    [["ship", "no/audit.jsonl", "--to", "nats://127.0.0.1:1/AUDIT"], "there is no directory"],
     [["ship", "audit.jsonl", "--to", "https://x/v1/logs", "--once"], "promises only process"],
     [["fetch", "https://x/v1/logs"], "a collector cannot be read back"],
     [["ship", "audit.jsonl", "--to", "nats://127.0.0.1:1/AUDIT", "--once"], "cannot be reached"]

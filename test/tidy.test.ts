@@ -231,6 +231,7 @@ const modules: ReadonlyArray<string> = [
   "cli/verifyText.ts",
   "cli/verifyLog.ts",
   "cli/destinationUrl.ts",
+  "cli/lateDestination.ts",
   "cli/shipLog.ts",
   "cli/fetchLog.ts",
   "cli/shipStatus.ts",

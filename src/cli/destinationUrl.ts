@@ -69,11 +69,14 @@ export const open = (
 /** A URL without its password. */
 const withoutPassword = (url: string): string => url.replace(/(:\/\/[^/@:]*):[^/@]*@/, "$1@")
 
+const noUrl = (text: string): Output.Failure =>
+  Output.failure(`auditlog: ${Output.printable(withoutPassword(text))} is no URL of a destination; ${expected}`)
+
 const parse = (text: string): Effect.Effect<URL, Output.Failure> =>
-  Effect.try({
-    try: () => new URL(text),
-    catch: () => Output.failure(`auditlog: ${Output.printable(withoutPassword(text))} is no URL; ${expected}`)
-  })
+  Effect.try({ try: () => new URL(text), catch: () => noUrl(text) })
+
+const wrongParameter = (name: string, value: string, allowed: string): Output.Failure =>
+  Output.failure(`auditlog: ${name} of the destination is ${JSON.stringify(value)}; it must be ${allowed}`)
 
 /** Takes a parameter of our own out of a URL. */
 const take = (url: URL, name: string): string | undefined => {
@@ -84,31 +87,42 @@ const take = (url: URL, name: string): string | undefined => {
 
 const postgres = Effect.fnUntraced(function*(text: string, { setup }: Options) {
   const url = yield* parse(text)
+  // the driver would find out each time it tries to connect
+  if (url.username === "" && process.env["USER"] === undefined && process.env["USERNAME"] === undefined) {
+    return yield* Output.failure(`auditlog: ${Output.printable(url.href)} names no user; ${expected}`)
+  }
   const schema = take(url, "schema")
-  const [PgClient, PostgresDestination] = yield* Effect.promise(() =>
-    Promise.all([import("@effect/sql-pg/PgClient"), import("../PostgresDestination.ts")])
+  const [PgClient, PostgresDestination, PostgresErrors, { namePattern }] = yield* Effect.promise(() =>
+    Promise.all([
+      import("@effect/sql-pg/PgClient"),
+      import("../PostgresDestination.ts"),
+      import("../internal/postgresErrors.ts"),
+      import("../internal/postgresSchema.ts")
+    ])
   )
+  if (schema !== undefined && !namePattern.test(schema)) {
+    return yield* wrongParameter("schema", schema, "lower-case letters, digits and _")
+  }
   const config: PgClientConfig = { url: Redacted.make(url.href), applicationName: "auditlog" }
   const client = yield* Effect.orDie(Layer.build(PgClient.layer({ ...config, maxConnections: 2 })))
   const options = { name: `postgres://${url.host}${url.pathname}`, schema }
   if (setup) {
     yield* Effect.provide(PostgresDestination.setup(options), client).pipe(
-      Effect.mapError((error) =>
-        Output.failure(
-          `auditlog: the tables at ${options.name} cannot be set up: ${Output.printable(String(error.cause.cause))}`
-        )
-      )
+      Effect.mapError(PostgresErrors.failure(options.name))
     )
   }
   return yield* Effect.provide(PostgresDestination.make(options), client)
 })
 
 const nats = Effect.fnUntraced(function*(text: string, { setup }: Options) {
-  const [, scheme = "", userinfo, hosts = "", path = "", query = ""] =
-    /^([a-z]+):\/\/(?:([^@/]*)@)?([^/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(text) ?? []
+  const parts = /^([a-z]+):\/\/(?:([^@/]*)@)?([^/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(text)
+  if (parts === null) return yield* noUrl(text)
+  const [, scheme = "", userinfo, hosts = "", path = "", query = ""] = parts
   const stream = path === "" ? undefined : path
   const parameters = new URLSearchParams(query)
   const parameter = (name: string): string | undefined => parameters.get(name) ?? undefined
+  const replicas = parameter("replicas") ?? "3"
+  if (!/^[1-5]$/.test(replicas)) return yield* wrongParameter("replicas", replicas, "a number from 1 to 5")
   const [user, password] = userinfo?.split(":").map(decodeURIComponent) ?? []
   const NatsDestination = yield* Effect.promise(() => import("../NatsDestination.ts"))
   return yield* NatsDestination.make({
@@ -116,7 +130,7 @@ const nats = Effect.fnUntraced(function*(text: string, { setup }: Options) {
     servers: hosts.split(",").map((host) => `${scheme}://${host}`),
     stream,
     subject: parameter("subject"),
-    create: setup ? { replicas: Number(parameter("replicas") ?? 3) } : undefined,
+    create: setup ? { replicas: Number(replicas) } : undefined,
     // a name without a password is a token
     user: password === undefined ? undefined : user,
     password: password === undefined ? undefined : Redacted.make(password),

@@ -6,8 +6,10 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
+import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import * as Destination from "../Destination.ts"
+import { errorCode } from "../internal/filePort.ts"
 import * as Verifier from "../Verifier.ts"
 import type * as VerifyReport from "../VerifyReport.ts"
 import * as AppenderOptions from "./appenderOptions.ts"
@@ -31,6 +33,19 @@ export interface Arguments {
 
 /** Printed at a time. */
 const blockBytes = 256 * 1024
+
+const exists = (output: string): Output.Failure =>
+  Output.failure(`auditlog: ${Output.printable(output)} is there already, and is not replaced; give another name`)
+
+/** Gives the file its name. */
+const link = (path: string, output: string): Effect.Effect<void, Output.Failure> =>
+  Effect.try({
+    try: () => Fs.linkSync(path, resolve(output)),
+    catch: (cause) =>
+      errorCode(cause) === "EEXIST"
+        ? exists(output)
+        : Output.failure(`auditlog: ${Output.printable(output)} cannot be made (${errorCode(cause)})`)
+  })
 
 /** The newest generation of the source that is asked for, or of the only one there is. */
 const choose = (
@@ -64,11 +79,19 @@ const spool = (destination: Destination.Destination, source: Destination.Source,
           Fs.rmSync(path, { force: true })
         })
     )
+    const writing = (write: () => void): Effect.Effect<void, Output.Failure> =>
+      Effect.try({
+        try: write,
+        catch: (cause) =>
+          Output.failure(
+            `auditlog: the copy cannot be written to ${Output.printable(dirname(path))} (${errorCode(cause)})`
+          )
+      })
     yield* Stream.runForEach(Destination.bytes(destination, source), (bytes) =>
-      Effect.sync(() => {
+      writing(() => {
         for (let at = 0; at < bytes.length;) at += Fs.writeSync(fd, bytes, at)
       }))
-    yield* Effect.sync(() => Fs.fsyncSync(fd))
+    yield* writing(() => Fs.fsyncSync(fd))
   })
 
 const print = Effect.fnUntraced(function*(path: string) {
@@ -110,11 +133,14 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
     sizePolicy: undefined,
     limitBytes: undefined
   })
-  const directory = args.output === undefined ? "" : dirname(resolve(args.output))
+  const directory = args.output === undefined ? tmpdir() : dirname(resolve(args.output))
+  if (args.output !== undefined && Fs.existsSync(args.output)) return yield* exists(args.output)
   const temporary = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      Fs.mkdtempSync(join(directory === "" ? process.env["TMPDIR"] ?? "/tmp" : directory, ".auditlog-"))
-    ),
+    Effect.try({
+      try: () => Fs.mkdtempSync(join(directory, ".auditlog-")),
+      catch: (cause) =>
+        Output.failure(`auditlog: nothing can be written in ${Output.printable(directory)} (${errorCode(cause)})`)
+    }),
     (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
   )
   const path = join(temporary, "audit.jsonl")
@@ -131,7 +157,7 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
   )
   yield* say(report, source, destination)
   if (args.output === undefined) yield* Effect.catchTag(print(path), "StdoutClosed", () => Effect.void)
-  else Fs.linkSync(path, resolve(args.output))
+  else yield* link(path, args.output)
   return yield* report.sound ? Effect.void : new Output.Failure({ exitCode: 1, lines: [] })
 })
 

@@ -7,11 +7,15 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Fs from "node:fs"
+import { dirname, resolve } from "node:path"
 import * as Destination from "../Destination.ts"
 import * as FileAppender from "../FileAppender.ts"
+import * as Segment from "../Segment.ts"
 import * as Shipper from "../Shipper.ts"
 import * as AppenderOptions from "./appenderOptions.ts"
 import * as DestinationUrl from "./destinationUrl.ts"
+import * as LateDestination from "./lateDestination.ts"
 import * as Output from "./output.ts"
 
 /**
@@ -41,20 +45,61 @@ export const failure = (
   error: Destination.DestinationUnavailable | Destination.DestinationRejected | Output.Failure
 ): Output.Failure => error._tag === "Failure" ? error : Output.failure(`auditlog: ${Output.printable(error.message)}`)
 
-/** A destination that is down when the command starts is waited for, unless it is to ship once. */
-const open = (url: string, { file, once, setup }: Arguments) =>
-  DestinationUrl.open(url, { log: file, setup }).pipe(
-    Effect.tapError((error) =>
-      error._tag === "DestinationUnavailable" && !once
-        ? Output.stderr([`auditlog: warning: ${Output.printable(error.message)}; trying again`])
-        : Effect.void
+/** A destination that is down when the command starts is tried again and holds up no other, unless it is to ship once. */
+const open = Effect.fnUntraced(function*(
+  url: string,
+  { file, once, setup }: Arguments,
+  durability: Destination.Durability | undefined
+) {
+  const connect = DestinationUrl.open(url, { log: file, setup })
+  return yield* connect.pipe(
+    Effect.catchIf(
+      (error) => error._tag === "DestinationUnavailable" && !once,
+      (error) =>
+        error._tag === "DestinationUnavailable"
+          ? LateDestination.make({ name: error.destination, connect, durability })
+          : Effect.fail(error)
     ),
-    Effect.retry({
-      while: (error) => error._tag === "DestinationUnavailable" && !once,
-      schedule: Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("10 seconds")])
-    }),
     Effect.mapError(failure)
   )
+})
+
+/** What is there is looked at before anything is made beside it. */
+const inspect = (file: string): Effect.Effect<void, Output.Failure> =>
+  Effect.suspend(() => {
+    const shown = Output.printable(file)
+    const stat = Fs.statSync(file, { throwIfNoEntry: false })
+    if (stat !== undefined && !stat.isFile()) return Effect.fail(Output.failure(`auditlog: ${shown} is no file`))
+    if (stat !== undefined) return Effect.void
+    const folder = dirname(resolve(file))
+    if (!Fs.existsSync(folder)) {
+      return Effect.fail(Output.failure(`auditlog: ${shown}: there is no directory ${Output.printable(folder)}`))
+    }
+    return Segment.pick(file, Fs.readdirSync(folder)).length > 0
+      ? Effect.void
+      : Output.stderr([`auditlog: warning: there is no log ${shown} yet`])
+  })
+
+/** How long `--once` waits for what nobody depends on. */
+const othersMillis = 10_000
+
+const pollMillis = 20
+
+/** Waits a little for the destinations of `--also`, so that a run from cron reaches them too. */
+const awaitOthers = (shipper: Shipper.Shipper): Effect.Effect<void> =>
+  Effect.map(
+    shipper.status,
+    (all) => all.every(({ required, state }) => required || state === "idle" || state === "stopped")
+  ).pipe(
+    Effect.repeat({ until: (isOver) => isOver, schedule: Schedule.spaced(pollMillis) }),
+    Effect.timeoutOption(othersMillis),
+    Effect.asVoid
+  )
+
+const standing = (source: string) => ({ destination, lagBytes, offset, problem, state }: Shipper.Status): string => {
+  const rest = state === "idle" ? "" : `, and not the last ${lagBytes}${problem === "" ? "" : `: ${problem}`}`
+  return `auditlog: ${Output.printable(`${destination} has ${offset ?? 0} bytes of ${source}${rest}`)}`
+}
 
 /**
  * Ships. Fails with exit code 1 when a destination refuses the log, with 2 when it cannot begin.
@@ -70,8 +115,12 @@ export const run = Effect.fnUntraced(function*(args: Arguments): Effect.fn.Retur
     sizePolicy: undefined,
     limitBytes: undefined
   })
-  const required = yield* Effect.forEach(to, (url) => open(url, args))
-  const others = yield* Effect.forEach(also, (url) => open(url, args))
+  yield* inspect(file)
+  const all = { concurrency: "unbounded" } as const
+  const [required, others] = yield* Effect.all([
+    Effect.forEach(to, (url) => open(url, args, durability), all),
+    Effect.forEach(also, (url) => open(url, args, undefined), all)
+  ], all)
   const stopped = (error: Shipper.ShipperError): Output.Failure =>
     new Output.Failure({
       exitCode: error.reason === "stopped" ? 1 : 2,
@@ -96,12 +145,9 @@ export const run = Effect.fnUntraced(function*(args: Arguments): Effect.fn.Retur
   const names = [...required, ...others].map(({ name }) => Output.printable(name)).join(", ")
   if (once) {
     yield* Effect.mapError(shipper.awaitShipped, stopped)
+    yield* awaitOthers(shipper)
     const source = Destination.formatSource(yield* shipper.source)
-    return yield* Output.stderr(
-      (yield* shipper.status).map(({ destination, offset }) =>
-        `auditlog: ${Output.printable(destination)} has ${offset ?? 0} bytes of ${source}`
-      )
-    )
+    return yield* Output.stderr((yield* shipper.status).map(standing(source)))
   }
   const source = Destination.formatSource(yield* shipper.source)
   yield* Output.stderr([`auditlog: shipping ${Output.printable(file)} as ${source} to ${names}`])

@@ -7,11 +7,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { resolve } from "node:path"
 import * as Destination from "../Destination.ts"
-import { FilePort } from "../internal/filePort.ts"
+import { errorCode, FilePort } from "../internal/filePort.ts"
 import * as ShipLock from "../internal/shipLock.ts"
 import * as SourceFile from "../internal/sourceFile.ts"
 import { SourceReader } from "../internal/sourceReader.ts"
-import { Diverged } from "../internal/sourceSegments.ts"
+import { Diverged, SourceUnreadable } from "../internal/sourceSegments.ts"
 import * as DestinationUrl from "./destinationUrl.ts"
 import * as Output from "./output.ts"
 import { failure } from "./shipLog.ts"
@@ -31,18 +31,24 @@ export interface Arguments {
 /** What one destination has. */
 interface Standing {
   readonly destination: string
-  readonly shippedBytes: number
-  readonly unshippedBytes: number
-  /** Why shipping would not go on from there; empty if it would. */
+  /** `null` where it could not be asked. */
+  readonly shippedBytes: number | null
+  readonly unshippedBytes: number | null
+  /** Why shipping would not go on from there, or why that is not known; empty if it would. */
   readonly problem: string
 }
+
+const problemOf = (error: unknown): string =>
+  error instanceof Diverged
+    ? `the log is another one: ${error.problem}`
+    : `the log cannot be read: ${error instanceof SourceUnreadable ? error.problem : errorCode(error)}`
 
 const standingOf = Effect.fnUntraced(function*(
   destination: Destination.Destination,
   source: Destination.Source,
   live: string
 ) {
-  const head = yield* Effect.mapError(destination.head(source), failure)
+  const head = yield* destination.head(source)
   const port = yield* FilePort
   return yield* Effect.acquireUseRelease(
     Effect.sync(() => new SourceReader({ port, live, chunkBytes: 1, holdMillis: 0, nowMillis: () => 0 })),
@@ -53,8 +59,7 @@ const standingOf = Effect.fnUntraced(function*(
           reader.seek(head?.resume)
           return { ...standing, unshippedBytes: reader.unread(), problem: "" }
         } catch (error) {
-          const problem = error instanceof Diverged ? error.problem : String(error)
-          return { ...standing, unshippedBytes: 0, problem }
+          return { ...standing, unshippedBytes: null, problem: problemOf(error) }
         }
       }),
     (reader) => Effect.sync(() => reader.close())
@@ -86,12 +91,25 @@ export const run: (
   }
   const shipping = yield* ShipLock.isTaken(source.id)
   const destinations: Array<Standing> = []
+  const unasked: Array<string> = []
   for (const url of args.to) {
-    const destination = yield* Effect.mapError(DestinationUrl.open(url, { log: live, setup: false }), failure)
-    destinations.push(yield* standingOf(destination, source, live))
+    const asked = yield* DestinationUrl.open(url, { log: live, setup: false }).pipe(
+      Effect.flatMap((destination) => standingOf(destination, source, live)),
+      Effect.catchTag(["DestinationUnavailable", "DestinationRejected"], (error) => {
+        unasked.push(...failure(error).lines)
+        return Effect.succeed<Standing>({
+          destination: error.destination,
+          shippedBytes: null,
+          unshippedBytes: null,
+          problem: error.message
+        })
+      })
+    )
+    destinations.push(asked)
   }
   const report = { source: Destination.formatSource(source), shipping, destinations }
   yield* Output.stdout(args.json ? `${JSON.stringify(report)}\n` : text(report))
+  if (unasked.length > 0) return yield* Output.failure(...unasked)
   const isOther = destinations.some(({ problem }) => problem !== "")
   return yield* isOther ? new Output.Failure({ exitCode: 1, lines: [] }) : Effect.void
 })
@@ -104,8 +122,11 @@ const text = (report: {
   [
     `source ${report.source}`,
     report.shipping ? "a shipper is running on this machine" : "no shipper is running on this machine",
-    ...report.destinations.map(({ destination, problem, shippedBytes, unshippedBytes }) =>
+    // what could not be asked is told on stderr
+    ...report.destinations.filter(({ shippedBytes }) => shippedBytes !== null).map((
+      { destination, problem, shippedBytes, unshippedBytes }
+    ) =>
       `${Output.printable(destination)}: ${shippedBytes} bytes shipped, ` +
-      (problem === "" ? `${unshippedBytes} to ship` : `and the log is another one: ${Output.printable(problem)}`)
+      (problem === "" ? `${unshippedBytes} to ship` : `and ${Output.printable(problem)}`)
     )
   ].map((line) => `${line}\n`).join("")

@@ -11,8 +11,9 @@ export const codes = {
   tooLarge: [10054],
   // the stream's limit with `discard: new`; the account's storage; the server's
   full: [10077, 10002, 10047, 10023, 10028],
-  // the stream of that name does not take this subject, or is another one
-  invalid: [10060, 10052]
+  // the stream of that name does not take this subject, or is another one; another stream has the subjects; replicas
+  // are asked for of a server without a cluster
+  invalid: [10060, 10052, 10058, 10065, 10074]
 } as const
 
 const isOneOf = (numbers: ReadonlyArray<number>, code: number | undefined): boolean =>
