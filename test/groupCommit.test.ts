@@ -319,7 +319,8 @@ describe("groupCommit", () => {
         assert.isAtLeast(answered, 500)
         assert.isBelow(second.length, 1000)
         assert.deepStrictEqual(second, items.slice(0, second.length).map((item) => `${item} again`))
-        while (answered < 1000) yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+        const isAnswering = () => answered < 1000
+        while (isAnswering()) yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
         yield* commits.finish
         while (commits.idle()) yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
         yield* commits.finish
