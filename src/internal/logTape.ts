@@ -96,6 +96,8 @@ export class Tape<A> {
   /** The next entries, perhaps none; `undefined` at the end of what is there now. */
   readonly next: Effect.Effect<ReadonlyArray<A> | undefined, ReadError | Ambiguous, FileSystem.FileSystem> = Effect
     .suspend(() => this.step())
+    // what earlier steps gave is right; in this one, a segment before the newest may have grown as well
+    .pipe(Effect.filterOrFail(() => !this.decoder.isAmbiguous, () => new Ambiguous()))
 
   /** What is left at the end: to be asked for once. */
   end(): ReadonlyArray<A> {
@@ -114,8 +116,7 @@ export class Tape<A> {
     if (source.lines.start < source.lines.whole) {
       const end = this.options.traits === undefined ? source.lines.sliceEnd(sliceBytes) : source.lines.whole
       this.decode(source, end, entries)
-      // what was said before is right
-      return this.decoder.isAmbiguous ? yield* Effect.fail(new Ambiguous()) : entries
+      return entries
     }
     if (source.offset >= this.sampled) {
       const info = yield* Effect.mapError(source.opened.file.stat, unreadable(source.opened.path))
