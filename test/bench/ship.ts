@@ -143,16 +143,12 @@ export const ship: Bench = {
     const rounds = settings.rounds ?? (settings.quick ? 1 : 3)
     const postgres = whyNoPostgres() === undefined ? await Postgres.make({ settings: { fsync: "on" } }) : undefined
     const nats = whyNoNats() === undefined ? await Nats.make(3) : undefined
-    let stream = 0
     try {
       const sides = [figures("memory", settings, () => Promise.resolve(Destination.makeMemory().destination))]
       if (postgres !== undefined) sides.push(figures("PostgreSQL, fsync", settings, connect(postgres.url())))
       if (nats !== undefined) {
         const hosts = nats.urls.map((url) => url.slice("nats://".length)).join(",")
-        // a stream for each round, so that a limit of its size is none of this
-        sides.push(
-          figures("NATS, 3 replicas", settings, (scope) => connect(`nats://${hosts}/AUDIT${stream++}`)(scope))
-        )
+        sides.push(figures("NATS, 3 replicas", settings, connect(`nats://${hosts}/AUDIT`)))
       }
       return {
         rows: await interleave(sides, rounds),
