@@ -5,7 +5,7 @@
  */
 import type { Stamp } from "./AuditRecord.ts"
 import type * as Codec from "./Codec.ts"
-import type { Traits } from "./internal/sieve.ts"
+import type { Traits } from "./internal/lineTraits.ts"
 
 /**
  * Where an entry stands: the file as it was named, the offset of its first byte, its length without the newline, and

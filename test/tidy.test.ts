@@ -37,6 +37,7 @@ const modules: ReadonlyArray<string> = [
   "internal/logTail.ts",
   "internal/lineScanner.ts",
   "internal/stampReader.ts",
+  "internal/lineTraits.ts",
   "internal/lineBuffer.ts",
   "internal/hashCheck.ts",
   "internal/sieve.ts",

@@ -3,7 +3,7 @@
  */
 import * as Result from "effect/Result"
 import type { Stamp } from "../AuditRecord.ts"
-import type { Traits } from "./sieve.ts"
+import type { Traits } from "./lineTraits.ts"
 
 /** Where a text is no condition, and why. */
 export interface Fault {

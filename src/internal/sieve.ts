@@ -5,21 +5,8 @@
  * A sieve may let through what is not asked for, and never holds back what is. JSON can write a text in many ways: so the
  * traits have only characters that are written in one way or as `\uXXXX`, and a line with the bytes `\u` passes.
  */
+import type { Traits } from "./lineTraits.ts"
 import { atLength, isText, type StampReader, writerLength } from "./stampReader.ts"
-
-/** Traits of every record and foreign line that is asked for; an absent one is no condition. */
-export interface Traits {
-  /** Bytes that are somewhere in the line. */
-  readonly text?: Buffer | undefined
-  /** A key in its quotes, and whole digits: each value of the key is this number, or none written in whole digits. */
-  readonly number?: { readonly key: Buffer; readonly digits: string } | undefined
-  /** The stamp's time is this one or later; it is earlier. */
-  readonly since?: string | undefined
-  readonly until?: string | undefined
-  /** How the stamp's ids end. */
-  readonly writer?: string | undefined
-  readonly transaction?: string | undefined
-}
 
 const escape = Buffer.from("\\u")
 
@@ -42,10 +29,10 @@ type Counts = (block: Buffer, at: number) => boolean
 class Places {
   private block: Buffer = Buffer.alloc(0)
   private at = 0
-  private readonly bytes: Buffer
+  private readonly bytes: Uint8Array
   private readonly counts: Counts
 
-  constructor(bytes: Buffer, counts: Counts = () => true) {
+  constructor(bytes: Uint8Array, counts: Counts = () => true) {
     this.bytes = bytes
     this.counts = counts
   }
