@@ -306,7 +306,8 @@ const make = <A>(
     fiber: Fiber.Fiber<unknown, unknown>,
     tx: Transaction.Transaction | undefined
   ): Effect.Effect<ReadonlyArray<Receipt>, AuditError.AuditError> => {
-    const sizeBytes = records.reduce((sum, record) => sum + record.sizeBytes, 0)
+    let sizeBytes = 0
+    for (const record of records) sizeBytes += record.sizeBytes
     const encoded = records.map((record) => record.encoded)
     const fit = tx === undefined
       ? Transaction.checkSize(records.length, sizeBytes, limits)
@@ -330,8 +331,9 @@ const make = <A>(
       Effect.matchCauseEffect(
         Effect.withFiber<ReadonlyArray<Receipt>, AuditError.AuditError>((fiber) => {
           const prepared = prepare(record, fiber)
-          const writePrepared = (one: Prepared) => write([one], fiber, current(fiber))
-          return ready(prepared) ? writePrepared(prepared.value) : Effect.flatMap(prepared, writePrepared)
+          return ready(prepared)
+            ? write([prepared.value], fiber, current(fiber))
+            : Effect.flatMap(prepared, (one) => write([one], fiber, current(fiber)))
         }),
         oneReceipt
       ),

@@ -94,24 +94,40 @@ export interface Position {
 
 const optional = (name: string, value: string | undefined): string => value === undefined ? "" : `,"${name}":"${value}"`
 
+/** How the lines of one writer begin: the same text for line after line. */
+let begun: { readonly writer: string; readonly text: string } = { writer: "", text: "" }
+
+const beginning = (writer: string): string => {
+  if (begun.writer !== writer) begun = { writer, text: `{"_audit":{"v":${formatVersion},"writer":"${writer}","seq":` }
+  return begun.text
+}
+
 /**
- * The text of a line before `,"_hash":"`, which is what the hash covers.
+ * The text of a line before its fields: the stamp, and the comma where fields follow.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const head = (record: Pick<Encoded, "fields" | "at" | "trace" | "source">, position: Position): string => {
+export const stamp = (record: Pick<Encoded, "fields" | "at" | "trace" | "source">, position: Position): string => {
   const { attempt, key, prev, seen, seq, tx, writer } = position
-  return `{"_audit":{"v":${formatVersion},"writer":"${writer}","seq":${seq},"at":"${record.at}"` +
-    optional("prev", prev) +
+  return beginning(writer) + seq + `,"at":"` + record.at + (prev === undefined ? `"` : `","prev":"` + prev + `"`) +
     optional("seen", seen) +
     (tx === undefined ? "" : `,"tx":{"id":"${tx.id}","i":${tx.i},"n":${tx.n}}`) +
     (attempt === 0 ? "" : `,"try":${attempt}`) +
     optional("trace", record.trace) +
     optional("key", key) +
     optional("src", record.source) +
-    (record.fields === "" ? "}" : `},${record.fields}`)
+    (record.fields === "" ? "}" : "},")
 }
+
+/**
+ * The text of a line before `,"_hash":"`, which is what the hash covers.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const head = (record: Pick<Encoded, "fields" | "at" | "trace" | "source">, position: Position): string =>
+  stamp(record, position) + record.fields
 
 /**
  * The head of a resync line: a record of nothing that separates a torn tail from what follows it.

@@ -106,8 +106,9 @@ export interface LinkOptions {
 }
 
 /**
- * Stamps the records of a group in their order, and returns the chain's head after them. `close` gets the text that a
- * record's hash covers, closes it to a line wherever lines are kept, and returns the hash.
+ * Stamps the records of a group in their order, and returns the chain's head after them. `close` gets a record's stamp,
+ * which with the record's fields is the text that its hash covers, closes them to a line wherever lines are kept, and
+ * returns the hash.
  *
  * @category chaining
  * @since 0.1.0
@@ -116,14 +117,14 @@ export const chain = (
   head: Head,
   group: Group,
   options: LinkOptions,
-  close: (text: string, record: Codec.Encoded, seq: number) => string
+  close: (stamp: string, record: Codec.Encoded, seq: number) => string
 ): Head => {
   const n = group.records.length
   let { prev, seq } = head
   for (let i = 0; i < n; i++) {
     const record = group.records[i]!
     const tx: TransactionPlace | undefined = n > 1 ? { id: group.id, i, n } : undefined
-    const text = Codec.head(record, {
+    const stamp = Codec.stamp(record, {
       writer: head.writer,
       seq,
       prev,
@@ -132,7 +133,7 @@ export const chain = (
       attempt: options.attempt,
       key: options.key
     })
-    prev = close(text, record, seq)
+    prev = close(stamp, record, seq)
     seq++
   }
   return { writer: head.writer, seq, prev }
@@ -150,7 +151,8 @@ export const link = (
   options: LinkOptions & { readonly digest: Digest }
 ): { readonly lines: ReadonlyArray<Line>; readonly head: Head } => {
   const lines: Array<Line> = []
-  const after = chain(head, group, options, (text, record, seq) => {
+  const after = chain(head, group, options, (stamp, record, seq) => {
+    const text = stamp + record.fields
     const hash = options.digest(text)
     const line = Codec.seal(text, hash)
     // everything but the fields is ASCII

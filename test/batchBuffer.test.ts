@@ -18,7 +18,7 @@ const group = (texts: ReadonlyArray<string>): HashChain.Group => ({
 /** The bytes of a group by the buffer, and by way of text. */
 const both = (buffer: BatchBuffer, texts: ReadonlyArray<string>) => {
   buffer.begin()
-  HashChain.chain(start, group(texts), plain, (text) => buffer.close(text, digest))
+  HashChain.chain(start, group(texts), plain, (stamp, record) => buffer.close(stamp, record.fields, digest))
   const { lines } = HashChain.link(start, group(texts), { ...plain, digest })
   return { written: buffer.written().toString(), text: lines.map((line) => line.text).join("") }
 }

@@ -295,8 +295,8 @@ describe("groupCommit", () => {
         yield* commits.finish
         yield* Effect.forEach(fibers, Fiber.join)
         assert.deepStrictEqual(answered.map(({ item }) => item), items)
-        // the 65th after any of them comes in a later turn
-        for (let i = 64; i < answered.length; i++) assert.isAbove(answered[i]!.turn, answered[i - 64]!.turn)
+        // the 33rd after any of them comes in a later turn
+        for (let i = 32; i < answered.length; i++) assert.isAbove(answered[i]!.turn, answered[i - 32]!.turn)
       }))
 
     it.effect("begins the next commit when half of a batch is answered, and loses nobody of the other half", () =>

@@ -26,10 +26,11 @@ export class BatchBuffer {
     this.length = 0
   }
 
-  /** Closes a line: its text up to the hash, the hash of that, and the newline. Returns the hash. */
-  close(text: string, digest: HashChain.Digest): string {
+  /** Closes a line: its stamp and fields, the hash of these, and the newline. Returns the hash. */
+  close(stamp: string, fields: string, digest: HashChain.Digest): string {
     const start = this.length
-    this.put(text)
+    this.put(stamp)
+    this.put(fields)
     const hash = digest(this.buffer.subarray(start, this.length))
     this.put(Codec.tail(hash))
     return hash

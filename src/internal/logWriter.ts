@@ -302,18 +302,20 @@ export class LogWriter {
     const { buffer, digest, durability, options: { oversize }, seen } = this
     const key = this.options.key?.id
     buffer.begin()
-    if (lead) buffer.close(Codec.resyncHead(this.head.writer, key), digest)
+    if (lead) buffer.close(Codec.resyncHead(this.head.writer, key), "", digest)
     const leadBytes = buffer.bytes
     const groups: Array<Linked> = []
     let head = this.head
     for (const entry of batch) {
       const { writer } = head
-      const receipts: Array<Written> = []
+      // oxlint-disable-next-line unicorn/no-new-array -- of the right size: a push into an empty array makes room for 17
+      const receipts = new Array<Written>(entry.item.records.length)
+      let filled = 0
       const start = buffer.bytes
-      head = HashChain.chain(head, entry.item, { seen, attempt, key }, (text, record, seq) => {
+      head = HashChain.chain(head, entry.item, { seen, attempt, key }, (stamp, record, seq) => {
         const from = buffer.bytes
-        const hash = buffer.close(text, digest)
-        receipts.push({ writer, seq, bytes: buffer.bytes - from, hash, durability, oversize: oversize(record) })
+        const hash = buffer.close(stamp, record.fields, digest)
+        receipts[filled++] = { writer, seq, bytes: buffer.bytes - from, hash, durability, oversize: oversize(record) }
         return hash
       })
       groups.push({ entry, receipts, bytes: buffer.bytes - start, head })
