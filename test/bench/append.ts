@@ -9,6 +9,9 @@ import { copyWithout, edits } from "./without.ts"
 /** What loads before the program, where an application chooses Effect's Schema JIT. */
 const jit = ["--import", "effect/schema/SchemaJITCompiler/enable"]
 
+/** Room for the objects that live until their batch is flushed: V8 begins with 1 MB and grows by what survives. */
+const young = ["--min-semi-space-size=64", "--max-semi-space-size=64"]
+
 export const append: Bench = {
   name: "append",
   title: "Durable appends, `sync: \"always\"`",
@@ -28,6 +31,8 @@ export const append: Bench = {
       ours("auditlog, appendAll of 1024", { fibers: 1, batch: 1024 }),
       ours("auditlog, 64 fibers, Schema JIT", { fibers: 64 }, { node: jit }),
       ours("auditlog, 1024 fibers, Schema JIT", { fibers: 1024 }, { node: jit }),
+      ours("auditlog, 64 fibers, young generation of 64 MB", { fibers: 64 }, { node: young }),
+      ours("auditlog, 1024 fibers, young generation of 64 MB", { fibers: 1024 }, { node: young }),
       ours("auditlog, 64 fibers, without read-back", { fibers: 64 }, { from: noReadBack }),
       ours("auditlog, 64 fibers, without chain", { fibers: 64 }, { from: noChain }),
       ours("auditlog, 64 fibers, without both", { fibers: 64 }, { from: neither }),
@@ -35,6 +40,7 @@ export const append: Bench = {
       limit(8),
       limit(64),
       limit(1024),
+      ...[1, 64, 1024].map((fibers) => node(AppendSides.leastName(fibers), "least.ts", { fibers })),
       ...[1, 8, 64, 1024].map((fibers) =>
         node(`pino, fsync, flush(cb), ${fibers} ${fibers === 1 ? "caller" : "callers"}`, "pino.ts", { fibers })
       ),

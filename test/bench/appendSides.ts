@@ -61,6 +61,10 @@ export interface AppendSides {
 export const limitName = (group: number): string =>
   `limit: one write + fdatasync ${group === 1 ? "a record" : `per ${group}`}`
 
+/** The least in Effect, as it is called in the tables. */
+export const leastName = (fibers: number): string =>
+  `least in Effect: schema, SHA-256, group commit, ${fibers} ${fibers === 1 ? "fiber" : "fibers"}`
+
 export const make = async (settings: Settings): Promise<AppendSides> => {
   const millis = millisOf(settings)
   const binary = Path.join(settings.directory, "groupCommit")
