@@ -2,10 +2,8 @@
  * Reading a log as records: hashes checked, stamps read, transactions whole. Beside it the least that reading records
  * can be, which is cutting at newlines and `JSON.parse`, and less than that.
  */
-import * as Fs from "node:fs"
-import * as Path from "node:path"
 import * as AppendSides from "./appendSides.ts"
-import { type Bench, bin, bundle, interleave, root } from "./harness.ts"
+import { type Bench, bin, bundle, interleave } from "./harness.ts"
 import { type Log, logs, readColumns, reads, readsIn, readsWith, readsWithJq, readsWithPython } from "./reading.ts"
 import { needleActor as actor } from "./record.ts"
 
@@ -57,8 +55,8 @@ export const query: Bench = {
   }
 }
 
-/** Whether the verifier can work in several threads. */
-const takesWorkers = Fs.readFileSync(Path.join(root, "src/Verifier.ts"), "utf8").includes("workers")
+/** The installed command, as it is called in the table. */
+export const commandWith = (workers: number): string => `auditlog verify --workers ${workers}`
 
 export const verify: Bench = {
   name: "verify",
@@ -72,14 +70,16 @@ export const verify: Bench = {
       readsIn(name, log, "reader.ts", { way: "verify", workers })
     const rows = await interleave([
       side("auditlog, Verifier.verify", whole, 0),
-      ...(takesWorkers ? [side("auditlog, Verifier.verify with 2 workers", whole, 2)] : []),
+      side("auditlog, Verifier.verify with 2 workers", whole, 2),
       side("auditlog, Verifier.verify", part, 0),
       side("auditlog, Verifier.verify", writers, 0),
-      reads(
-        "auditlog verify",
-        whole,
-        (path) => [process.execPath, bin, "verify", "--json", path],
-        (stdout) => ({ seen: Number(/"records":\s*(\d+)/.exec(stdout)?.[1]) })
+      ...[0, 2].map((workers) =>
+        reads(
+          commandWith(workers),
+          whole,
+          (path) => [process.execPath, bin, "verify", "--workers", String(workers), "--json", path],
+          (stdout) => ({ seen: Number(/"records":\s*(\d+)/.exec(stdout)?.[1]) })
+        )
       ),
       readsIn("Node, split and hash", whole, "reading.ts", { way: "hash" }),
       reads("sha256sum, the file as one", whole, (path) => ["sha256sum", path], () => ({ seen: 0 }))

@@ -3,6 +3,7 @@
  */
 import { limitName } from "./appendSides.ts"
 import type { Report } from "./harness.ts"
+import { commandWith } from "./read.ts"
 import { rows as sql } from "./sql.ts"
 
 /** The median of a column of a row; `undefined` if it was not run. */
@@ -99,14 +100,10 @@ const targets: ReadonlyArray<Target> = [
     1.7
   ),
   {
-    what: "peak memory of verify",
+    what: "peak memory of `auditlog verify`, with two workers",
     atMost: 150,
     unit: "MB",
-    measured: (value) => {
-      const alone = value("verify", "auditlog, Verifier.verify", "peak")
-      const inThreads = value("verify", "auditlog, Verifier.verify with 2 workers", "peak")
-      return alone === undefined ? undefined : Math.max(alone, inThreads ?? 0)
-    }
+    measured: (value) => value("verify", commandWith(2), "peak")
   },
   times(
     "read",
