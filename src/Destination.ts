@@ -180,7 +180,7 @@ export class DestinationUnavailable extends Schema.TaggedError<DestinationUnavai
 }
 
 /**
- * The destination will not take this chunk, today or tomorrow, until somebody changes something. Nothing of it was taken.
+ * The destination will not do this, today or tomorrow, until somebody changes something. Of a chunk, nothing was taken.
  *
  * @category errors
  * @since 0.1.0
@@ -195,11 +195,12 @@ export class DestinationRejected extends Schema.TaggedError<DestinationRejected>
   override get message(): string {
     const advice = {
       tooLarge: "raise its limit, or lower the limit of transactions and records of the log",
-      denied: "check the user and the password, and give the shipper the right to append",
+      denied:
+        "check the user and the password, and what that user may do there: a shipper appends and reads, others read",
       full: "make room there",
       invalid: "see docs/distribution.md for what it needs"
     }
-    return `${this.destination} refuses the log: ${this.problem}; ${advice[this.reason]}. Nothing is skipped`
+    return `${this.destination} refuses: ${this.problem}; ${advice[this.reason]}`
   }
 }
 

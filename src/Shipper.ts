@@ -16,11 +16,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Fs from "node:fs"
+import * as Semaphore from "effect/Semaphore"
 import { dirname, resolve } from "node:path"
 import { Appender } from "./Appender.ts"
 import type * as AuditError from "./AuditError.ts"
 import * as Destination from "./Destination.ts"
+import * as DirectoryWatch from "./internal/directoryWatch.ts"
 import { FilePort } from "./internal/filePort.ts"
 import { acknowledging } from "./internal/replicatedAppender.ts"
 import * as ShipLock from "./internal/shipLock.ts"
@@ -137,7 +138,8 @@ export interface Status {
  * **Details**
  *
  * `awaitShipped` succeeds when every required destination (or every one, where none is required) has all that was in the
- * log when it was called; it fails when one of them has stopped. `ended` fails when all destinations have stopped. `wake` looks at the log at once.
+ * log when it was called; it fails when one of them has stopped. `ended` fails when all destinations have stopped. `wake`
+ * looks at the log at once. `prune` removes at once what `retain` no longer keeps, which else is looked for once a minute.
  *
  * @category models
  * @since 0.1.0
@@ -148,6 +150,7 @@ export interface Shipper {
   readonly awaitShipped: Effect.Effect<void, ShipperError>
   readonly ended: Effect.Effect<never, ShipperError>
   readonly wake: Effect.Effect<void>
+  readonly prune: Effect.Effect<void>
 }
 
 /**
@@ -237,7 +240,7 @@ const start = Effect.fnUntraced(function*(options: Options) {
   const wake = (): void => {
     for (const pump of pumps) pump.wake()
   }
-  if (options.watch !== false) yield* hints(dirname(path), wake)
+  if (options.watch !== false) yield* DirectoryWatch.start(dirname(path), wake)
 
   const over = yield* Deferred.make<never, ShipperError>()
   const supervise = Effect.gen(function*() {
@@ -264,6 +267,7 @@ const start = Effect.fnUntraced(function*(options: Options) {
   )
 
   const { retain } = options
+  let prune = Effect.void
   if (retain !== undefined) {
     const limits = {
       ageMillis: retain.age === undefined && retain.size !== undefined
@@ -271,7 +275,11 @@ const start = Effect.fnUntraced(function*(options: Options) {
         : millisOf("retain.age", retain.age, 24 * 60 * 60 * 1000),
       bytes: bytesOf("retain.size", retain.size, Number.POSITIVE_INFINITY)
     }
-    yield* Effect.forkScoped(ShipRetention.keep({ ...settings, limits, appender: retain.appender, required }))
+    const once = ShipRetention.prune({ ...settings, limits, appender: retain.appender, required })
+    // not beside the one that looks once a minute
+    const turn = Semaphore.makeUnsafe(1)
+    prune = turn.withPermit(once)
+    yield* Effect.forkScoped(ShipRetention.keep(required, prune))
   }
 
   const shipper: Shipper = {
@@ -284,7 +292,8 @@ const start = Effect.fnUntraced(function*(options: Options) {
       Effect.mapError(({ problem }) => fail("stopped", problem))
     ),
     ended: Deferred.await(over),
-    wake: Effect.sync(wake)
+    wake: Effect.sync(wake),
+    prune
   }
   return { shipper, required, path }
 })
@@ -305,19 +314,8 @@ const statusOf = (pump: Pump, nowMillis: number): Status => ({
   problem: pump.problem,
   offset: pump.head?.offset,
   lagBytes: pump.lagBytes,
-  lagMillis: pump.oldestMillis === undefined ? 0 : Math.max(0, nowMillis - pump.oldestMillis)
+  lagMillis: pump.lagMillis(nowMillis)
 })
-
-/** Looks whenever the system says that something has happened in the directory. What it does not say is polled. */
-const hints = (directory: string, wake: () => void): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.ignore(Effect.acquireRelease(
-    Effect.try(() => {
-      const watcher = Fs.watch(directory, { persistent: false }, wake)
-      watcher.on("error", () => watcher.close())
-      return watcher
-    }),
-    (watcher) => Effect.sync(() => watcher.close())
-  ))
 
 /**
  * The options of an appender whose appends wait for destinations.

@@ -74,7 +74,7 @@ describe.skipIf(skip)("a destination in NATS JetStream", () => {
         reader.append({ source, from: 0, to: 3, lines: 1, bytes: Buffer.from("{}\n"), resume: "[1]" })
       )
       assert.strictEqual(failure._tag, "DestinationRejected")
-      assert.include(failure.message, "give the shipper the right to append")
+      assert.include(failure.message, "what that user may do there")
     }))
 
   live("refuses a stream that drops what is old, and says what to change", () =>

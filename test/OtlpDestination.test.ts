@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, Redacted, type Scope } from "effect"
+import { Effect, Logger, Redacted, type Scope, Stream } from "effect"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
-import { FileAppender } from "../src/index.ts"
+import { Destination, FileAppender } from "../src/index.ts"
 import * as OtlpDestination from "../src/OtlpDestination.ts"
 import { ship, shipUntilStopped, until, within } from "./shipSupport.ts"
 import { granted, openLog, temporaryLog } from "./support.ts"
@@ -108,7 +108,7 @@ describe("a collector", () => {
         200,
         `{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}}`
       ], "1 records were rejected: too old"],
-      ["forbids it", [403, "no"], "give the shipper the right to append"],
+      ["forbids it", [403, "no"], "what that user may do there"],
       ["calls the request wrong", [400, "bad"], "the answer was 400 bad"],
       ["calls the request too large", [413, ""], "raise its limit"],
       ["answers something else", [200, "<html>"], "an answer that is no JSON"]
@@ -128,6 +128,37 @@ describe("a collector", () => {
         assert.isFalse(Fs.existsSync(`${path}.otlp`))
       }))
   }
+
+  live("goes on after a warning with which nothing was rejected", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      Fs.writeFileSync(path, `{"n":1}\n`)
+      const { answers, headers, url } = yield* collector
+      answers.push([200, `{"partialSuccess":{"rejectedLogRecords":"0","errorMessage":"nearly full"}}`], [200, ""])
+      const destination = OtlpDestination.make({ url, headFile: `${path}.otlp` })
+      const shipper = yield* ship(path, { destinations: [{ destination }] })
+      for (let requests = 1; requests < 4; requests++) {
+        yield* within("the record", shipper.awaitShipped)
+        assert.strictEqual(headers.length, requests)
+        Fs.appendFileSync(path, `{"n":1}\n`)
+      }
+    }))
+
+  live("says that it has no dedupe and no order, and cannot be read back", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const destination = OtlpDestination.make({ url: "http://127.0.0.1:1/", headFile: `${path}.otlp` })
+      assert.deepInclude(destination.capabilities, {
+        durability: "process",
+        dedupe: "none",
+        ordering: "none",
+        atomicChunk: false,
+        immutability: "none"
+      })
+      const source = { id: crypto.randomUUID(), generation: 1 }
+      const failure = yield* Effect.flip(Stream.runCollect(Destination.bytes(destination, source)))
+      assert.include(failure.message, "cannot be read back")
+    }))
 
   live("is too weak to be required by default", () =>
     Effect.gen(function*() {

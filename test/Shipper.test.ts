@@ -3,7 +3,18 @@ import { Effect, Exit, Fiber, Logger, Scope } from "effect"
 import * as Fs from "node:fs"
 import { Destination, FileAppender, Segment } from "../src/index.ts"
 import { FilePort } from "../src/internal/filePort.ts"
-import { around, logText, rejected, ship, shipUntilStopped, txLine, unavailable, until, within } from "./shipSupport.ts"
+import {
+  around,
+  logged,
+  logText,
+  rejected,
+  ship,
+  shipUntilStopped,
+  txLine,
+  unavailable,
+  until,
+  within
+} from "./shipSupport.ts"
 import { granted, openLog, temporaryLog } from "./support.ts"
 
 const writerA = "01JDAAAAAAAAAAAAAAAAAAAAAA"
@@ -21,12 +32,6 @@ const withFdatasync = (port: FilePort, fdatasync: FilePort["fdatasync"]): FilePo
   Object.assign(Object.create(port) as FilePort, { fdatasync })
 
 const segments = (path: string) => Segment.pick(path, Fs.readdirSync(path.slice(0, path.lastIndexOf("/"))))
-
-/** What the program's log says meanwhile. */
-const logged = (messages: Array<string>) =>
-  Logger.layer([Logger.make(({ logLevel, message }) => {
-    messages.push(`${logLevel} ${String(message)}`)
-  })], { mergeWithExisting: false })
 
 describe("shipping", () => {
   live(

@@ -3,7 +3,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, type Scope, Stream } from "effect"
+import * as Fs from "node:fs"
 import { Destination } from "../src/index.ts"
+import { ship, within } from "./shipSupport.ts"
+import { temporaryLog } from "./support.ts"
 
 /** Chunks of a source: each is a list of lines, without their newlines. */
 const chunksOf = (
@@ -71,6 +74,20 @@ export const destinationSuite = <E>(name: string, backend: {
           assert.strictEqual(yield* readBack(destination, source), textOf(chunks))
         })
     )
+
+    test("has nothing of a log that is empty, and all of it when it is not any more", (destination) =>
+      Effect.gen(function*() {
+        const path = yield* temporaryLog
+        Fs.writeFileSync(path, "")
+        const shipper = yield* ship(path, { destinations: [{ destination }] })
+        const source = yield* shipper.source
+        yield* within("nothing", shipper.awaitShipped)
+        assert.isUndefined(yield* destination.head(source))
+        assert.strictEqual(yield* readBack(destination, source), "")
+        Fs.writeFileSync(path, `{"n":0}\n`)
+        yield* within("the line", shipper.awaitShipped)
+        assert.strictEqual(yield* readBack(destination, source), `{"n":0}\n`)
+      }))
 
     test("takes no chunk twice", (destination, source) =>
       Effect.gen(function*() {

@@ -1,7 +1,8 @@
 /**
  * What the tests of shipping need: logs that are written by hand, shippers that look often, and waits that end.
  */
-import { Effect, Exit, Scope } from "effect"
+import { type Duration, Effect, Exit, Logger, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { Destination, Segment, Shipper } from "../src/index.ts"
@@ -10,7 +11,11 @@ import { Destination, Segment, Shipper } from "../src/index.ts"
 export const until = <E, R>(
   what: string,
   condition: Effect.Effect<boolean, E, R>,
-  options: { readonly millis?: number; readonly diagnosis?: () => unknown } = {}
+  options: {
+    readonly millis?: number
+    readonly diagnosis?: () => unknown
+    readonly pause?: Effect.Effect<void>
+  } = {}
 ): Effect.Effect<void, E, R> =>
   Effect.gen(function*() {
     const { millis = 15_000 } = options
@@ -19,7 +24,7 @@ export const until = <E, R>(
       const diagnosis = options.diagnosis === undefined ? "" : `: ${JSON.stringify(options.diagnosis())}`
       yield* performance.now() > deadline
         ? Effect.die(new Error(`waited ${millis} ms for ${what}${diagnosis}`))
-        : Effect.sleep(5)
+        : options.pause ?? Effect.sleep(5)
     }
   })
 
@@ -80,3 +85,39 @@ export const rejected = new Destination.DestinationRejected({
   reason: "full",
   problem: "the test says so"
 })
+
+/** The same under a test's clock, which stands still meanwhile. */
+export const eventually = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
+  until(what, condition, { pause: TestClock.withLive(Effect.sleep(1)) })
+
+/** Lets a test's clock go on, step by step, until a condition holds. */
+export const passing = <E, R>(
+  what: string,
+  step: Duration.Input,
+  condition: Effect.Effect<boolean, E, R>
+): Effect.Effect<void, E, R> => eventually(what, Effect.andThen(TestClock.adjust(step), condition))
+
+/** What the log of a program says, line by line. */
+export const logged = (messages: Array<string>) =>
+  Logger.layer([Logger.make(({ logLevel, message }) => {
+    messages.push(`${logLevel} ${String(message)}`)
+  })], { mergeWithExisting: false })
+
+/** A destination in memory that takes chunks only while its gate is open; what it is asked is counted. */
+export const gated = (options: Parameters<typeof Destination.makeMemory>[0] = {}) => {
+  const { destination, memory } = Destination.makeMemory(options)
+  const gate = { isOpen: true, heads: 0, appends: 0 }
+  return {
+    gate,
+    memory,
+    destination: around(destination, (chunk, inner) => {
+      gate.appends++
+      return gate.isOpen ? inner(chunk) : Effect.fail(unavailable)
+    }, {
+      head: (source) => {
+        gate.heads++
+        return destination.head(source)
+      }
+    })
+  }
+}

@@ -104,6 +104,7 @@ const modules: ReadonlyArray<string> = [
   "Verifier.ts",
   "Destination.ts",
   "internal/sourceFile.ts",
+  "internal/directoryWatch.ts",
   "internal/shipLock.ts",
   "internal/shipMetrics.ts",
   "internal/wholeLines.ts",

@@ -69,7 +69,7 @@ export const acknowledging = (inner: Appender["Service"], options: Options): App
       const { name } = pump.destination
       yield* Metric.update(Metrics.degraded(name), 1)
       if (pump.isDegraded) continue
-      pump.isDegraded = true
+      pump.degrade()
       yield* Effect.logError(`audit log: appends no longer wait for ${name}, until it has caught up: ${problem}`).pipe(
         Effect.annotateLogs({ "auditlog.path": path })
       )

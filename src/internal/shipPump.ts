@@ -12,8 +12,10 @@ import * as Result from "effect/Result"
 import {
   type Chunk,
   type Destination,
+  type DestinationRejected,
   DestinationUnavailable,
   type Head,
+  type HeadMismatch,
   type Source,
   tooLarge
 } from "../Destination.ts"
@@ -45,6 +47,9 @@ interface Waiter {
   readonly resume: (effect: Effect.Effect<void, Stopped>) => void
 }
 
+const refused = ({ message }: DestinationRejected): Stopped =>
+  new Stopped({ problem: `${message}. Nothing is skipped: start the shipper again when that is done` })
+
 const retryMillisMin = 100
 
 /** How long the rest of a transaction is waited for: writes take microseconds, unless their process was stopped. */
@@ -65,13 +70,15 @@ export class Pump {
   oldestMillis: number | undefined
   /** Open as long as less than the maximum is unshipped, or shipping is over. */
   readonly room: Latch.Latch
-  /** An append has asked for an acknowledgement in vain and gone on; others do not wait until this one has caught up. */
-  isDegraded = false
+  /** After which look an append asked in vain and went on: others do not wait until a later look has been shipped. */
+  private degradedAfter: number | undefined
   private readonly settings: Settings
   private readonly changed: Latch.Latch
   private readonly reader: SourceReader
   private readonly waiters: Array<Waiter> = []
   private countedMillis = Number.NEGATIVE_INFINITY
+  /** Since when this destination is asked where it stands; nobody knows before how old what it lacks is. */
+  private askedMillis = 0
   /** Bytes that were read and are not acknowledged. */
   private handedOut = 0
   private failures = 0
@@ -93,6 +100,21 @@ export class Pump {
     })
   }
 
+  /** Whether appends that may degrade do not wait for this one. */
+  get isDegraded(): boolean {
+    return this.degradedAfter !== undefined
+  }
+
+  /** Lets appends that may degrade go on without waiting, until what is in the log now has been shipped. */
+  degrade(): void {
+    this.degradedAfter ??= this.reader.looks
+  }
+
+  /** How old the oldest record is that the destination does not have. */
+  lagMillis(nowMillis: number): number {
+    return this.oldestMillis === undefined || this.lagBytes === 0 ? 0 : Math.max(0, nowMillis - this.oldestMillis)
+  }
+
   /** Says that something may have been appended. */
   wake(): void {
     this.changed.openUnsafe()
@@ -112,7 +134,7 @@ export class Pump {
 
   /** Ends when shipping has stopped; fails when the log is not what was shipped. */
   run(source: Source): Effect.Effect<void, SourceSegments.Diverged> {
-    return this.ship(source).pipe(
+    return Effect.raceFirst(this.ship(source), this.counting).pipe(
       Effect.catchTag("Stopped", (stopped) => this.stop(stopped.problem)),
       Effect.ensuring(Effect.sync(() => this.reader.close()))
     )
@@ -120,6 +142,7 @@ export class Pump {
 
   private readonly ship = Effect.fnUntraced(function*(this: Pump, source: Source) {
     const { destination } = this
+    this.askedMillis = this.nowMillis()
     let pending: Chunk | undefined
     for (;;) {
       const asked = yield* Effect.result(this.attempt(destination.head(source)))
@@ -172,7 +195,7 @@ export class Pump {
       this.handedOut = bytes.length
       yield* this.count
       if (bytes.length > capabilities.chunkBytesMax) {
-        return yield* new Stopped({ problem: tooLarge(this.destination.name, chunk, capabilities).message })
+        return yield* refused(tooLarge(this.destination.name, chunk, capabilities))
       }
       return chunk
     }
@@ -181,7 +204,6 @@ export class Pump {
   private readonly idle: Effect.Effect<void> = Effect.suspend(() => {
     this.state = "idle"
     this.oldestMillis = undefined
-    this.isDegraded = false
     this.countedMillis = Number.NEGATIVE_INFINITY
     const { lingerMillis, pollMillis } = this.settings
     return this.count.pipe(
@@ -228,11 +250,13 @@ export class Pump {
 
   private readonly failed = Effect.fnUntraced(function*(
     this: Pump,
-    failure: { readonly _tag: string; readonly message: string }
+    failure: DestinationRejected | DestinationUnavailable | HeadMismatch
   ) {
-    if (failure._tag === "DestinationRejected") return yield* new Stopped({ problem: failure.message })
+    if (failure._tag === "DestinationRejected") return yield* refused(failure)
     this.failures++
     this.problem = failure.message
+    // one that has not answered since the start may lack all that is there
+    this.oldestMillis ??= this.askedMillis
     yield* Metric.update(Metrics.retries(this.destination.name), 1)
     yield* this.count
     // one mismatch is what a lost acknowledgement looks like
@@ -259,6 +283,11 @@ export class Pump {
     yield* Metric.update(Metrics.bytes(name), bytes.length)
   })
 
+  /** Counts for ever: also while the destination takes its time with an answer, or has none. */
+  private readonly counting: Effect.Effect<never> = Effect.forever(
+    Effect.andThen(Effect.sleep(countMillis), Effect.suspend(() => this.count))
+  )
+
   private readonly count = Effect.suspend(() => {
     const nowMillis = this.nowMillis()
     if (nowMillis - this.countedMillis < countMillis) return Effect.void
@@ -271,12 +300,11 @@ export class Pump {
     const { name } = this.destination
     const unread = yield* Effect.orElseSucceed(Effect.try(() => this.reader.unread()), () => 0)
     this.lagBytes = unread + this.handedOut
-    const seconds = this.oldestMillis === undefined ? 0 : Math.max(0, nowMillis - this.oldestMillis) / 1000
-    yield* Metric.update(Metrics.lagBytes(name), this.lagBytes)
-    yield* Metric.update(Metrics.lagSeconds(name), seconds)
     const isOver = this.lagBytes > unshippedBytesMax
     if (isOver) this.room.closeUnsafe()
     else this.room.openUnsafe()
+    yield* Metric.update(Metrics.lagBytes(name), this.lagBytes)
+    yield* Metric.update(Metrics.lagSeconds(name), this.lagMillis(nowMillis) / 1000)
     if (isOver && !this.isAlarmed) {
       yield* this.log(
         "Error",
@@ -303,6 +331,7 @@ export class Pump {
 
   private answer(): void {
     const { completed } = this.reader
+    if (this.degradedAfter !== undefined && this.degradedAfter < completed) this.degradedAfter = undefined
     const due = this.waiters.filter(({ after }) => after < completed)
     if (due.length === 0) return
     const left = this.waiters.filter(({ after }) => after >= completed)

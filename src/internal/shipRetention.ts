@@ -69,14 +69,18 @@ const warn = (live: string, problem: string): Effect.Effect<void> =>
 
 const checkMillis = 60_000
 
+/** Removes what every required destination has and nobody is to keep. */
+export const prune = (options: Options): Effect.Effect<void> =>
+  Effect.scoped(apply(options)).pipe(
+    Effect.catch((error) => warn(options.live, `shipped segments stay: ${error.message}`))
+  )
+
 /** Looks once a minute, for ever. */
-export const keep = (options: Options): Effect.Effect<never> => {
+export const keep = (required: ReadonlyArray<Pump>, pruned: Effect.Effect<void>): Effect.Effect<never> => {
   // before that nothing could be removed, or not enough is known
-  const caughtUp = Effect.forEach(options.required, (pump) => Effect.ignore(pump.caughtUp), {
-    concurrency: "unbounded"
-  })
-  return Effect.andThen(caughtUp, Effect.scoped(apply(options))).pipe(
-    Effect.catch((error) => warn(options.live, `shipped segments stay: ${error.message}`)),
+  const caughtUp = Effect.forEach(required, (pump) => Effect.ignore(pump.caughtUp), { concurrency: "unbounded" })
+  return caughtUp.pipe(
+    Effect.andThen(pruned),
     Effect.andThen(Effect.sleep(checkMillis)),
     Effect.forever
   )
