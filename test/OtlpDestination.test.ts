@@ -1,56 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Redacted, type Scope, Stream } from "effect"
 import * as Fs from "node:fs"
-import * as Http from "node:http"
-import type { AddressInfo } from "node:net"
 import { Destination, FileAppender } from "../src/index.ts"
 import * as OtlpDestination from "../src/OtlpDestination.ts"
+import { collector } from "./servers/collector.ts"
 import { ship, shipUntilStopped, until, within } from "./shipSupport.ts"
 import { granted, openLog, temporaryLog } from "./support.ts"
-
-interface LogRecord {
-  readonly timeUnixNano?: string
-  readonly eventName?: string
-  readonly body: { readonly stringValue: string }
-  readonly attributes?: ReadonlyArray<{ readonly key: string; readonly value: Record<string, unknown> }>
-}
-
-/** A collector that answers what it is told to, and remembers what it was given. */
-const collector = Effect.acquireRelease(
-  Effect.callback<{
-    readonly url: string
-    readonly records: Array<LogRecord>
-    readonly headers: Array<Http.IncomingHttpHeaders>
-    readonly answers: Array<readonly [status: number, body: string]>
-    readonly server: Http.Server
-  }>((resume) => {
-    const records: Array<LogRecord> = []
-    const headers: Array<Http.IncomingHttpHeaders> = []
-    const answers: Array<readonly [number, string]> = []
-    const server = Http.createServer((request, response) => {
-      let text = ""
-      request.setEncoding("utf8").on("data", (part: string) => {
-        text += part
-      }).on("end", () => {
-        const [status, body] = answers.shift() ?? [200, "{}"]
-        headers.push(request.headers)
-        if (status === 200 && body === "{}") {
-          records.push(...JSON.parse(text).resourceLogs[0].scopeLogs[0].logRecords)
-        }
-        response.writeHead(status, { "content-type": "application/json" }).end(body)
-      })
-    })
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo
-      resume(Effect.succeed({ url: `http://127.0.0.1:${port}/v1/logs`, records, headers, answers, server }))
-    })
-  }),
-  ({ server }) =>
-    Effect.callback<void>((resume) => {
-      server.closeAllConnections()
-      server.close(() => resume(Effect.void))
-    })
-)
 
 const live = <E>(title: string, body: () => Effect.Effect<void, E, Scope.Scope>) =>
   it.live(title, () => Effect.provide(body(), Logger.layer([], { mergeWithExisting: false })))

@@ -1,14 +1,33 @@
 /**
  * `auditlog ship`, `fetch` and `status` from outside: what is printed, exit codes, and what arrives on real servers.
  */
+import { Effect, Exit, Logger, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { auditlog, because, directory, ended, lines, newLog, recordLine, sealed, start } from "./cliSupport.ts"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
+import { run as runShip } from "../src/cli/shipLog.ts"
+import { auditlog, inProcess } from "./cliInProcess.ts"
+import {
+  auditlog as auditlogProcess,
+  bash,
+  because,
+  cannotMount,
+  directory,
+  ended,
+  lines,
+  newLog,
+  recordLine,
+  sealed,
+  smallFileSystem,
+  start
+} from "./cliSupport.ts"
+import { type Collector, collector } from "./servers/collector.ts"
 import { Nats, whyNoNats } from "./servers/nats.ts"
 import { Postgres, whyNoPostgres } from "./servers/postgres.ts"
+import { passing } from "./shipSupport.ts"
 
 const hashOf = (line: string): string => line.slice(-45, -2)
 const zero = recordLine(`"_tag":"RoleGranted","actor":"ada"`)
@@ -85,14 +104,14 @@ describe.skipIf(noPostgres)("to PostgreSQL", () => {
     expect(missing.code).toBe(2)
     expect(missing.stderr).toContain("run the setup first")
 
-    const shipped = await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--setup", "--once"], { env })
+    const shipped = await auditlogProcess(["ship", log, "--to", "env:AUDIT_DB", "--setup", "--once"], { env })
     const source = `${idOf(log)}.1`
     const bytes = Fs.statSync(log).size
     expect(shipped.stderr).toContain(`has ${bytes} bytes of ${source}`)
     expect([shipped.code, shipped.stdout]).toEqual([0, ""])
     expect(shipped.stderr).not.toContain(server?.password)
 
-    const fetched = await auditlog(["fetch", "env:AUDIT_DB"], { env })
+    const fetched = await auditlogProcess(["fetch", "env:AUDIT_DB"], { env })
     expect(fetched.stdout).toBe(Fs.readFileSync(log, "utf8"))
     expect(fetched.stderr).toContain(": sound\n")
     expect(fetched.code).toBe(0)
@@ -195,21 +214,103 @@ describe.skipIf(noPostgres)("to PostgreSQL", () => {
     }
     sealedBefore(23 * hour)
     Fs.writeFileSync(log, `${one}\n`)
-    const isKept = async (retain: string, more: ReadonlyArray<string>): Promise<boolean> => {
-      const shipper = start(["ship", log, "--to", "env:AUDIT_DB", ...more, "--setup", "--retain", retain], { env })
-      await arrived(log, 2)
-      // it looks at what may go as soon as all is shipped, and once a minute
-      const deadline = performance.now() + 2000
-      while (Fs.existsSync(segment) && performance.now() < deadline) await sleep(20)
-      shipper.kill("SIGKILL")
-      await ended(shipper)
-      return Fs.existsSync(segment)
-    }
-    expect(await isKept("24h", [])).toBe(true)
+    const once = (...more: ReadonlyArray<string>) =>
+      auditlog(["ship", log, "--to", "env:AUDIT_DB", ...more, "--setup", "--once", "--retain", "24h"], { env })
+    expect((await once()).code).toBe(0)
+    expect(Fs.existsSync(segment)).toBe(true)
     sealedBefore(25 * hour)
-    expect(await isKept("24h", ["--to", "env:LATE"])).toBe(true)
-    expect(await isKept("24h", [])).toBe(false)
+    expect((await once("--to", "env:LATE")).code).toBe(2)
+    expect(Fs.existsSync(segment)).toBe(true)
+    expect((await once()).code).toBe(0)
+    expect(Fs.existsSync(segment)).toBe(false)
+    // the record of that is in the log, and there
     expect(Fs.readFileSync(log, "utf8")).toContain(`"_tag":"auditlog/SegmentRemoved"`)
+    expect(linesAt(log, "postgres")).toBe(3)
+  })
+
+  it("prints what it has found as JSON, if asked to, and the exit codes are the same", async () => {
+    const env = { AUDIT_DB }
+    const log = logOf(zero, one)
+    const bytes = Fs.statSync(log).size
+    const shipped = await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--setup", "--once", "--json"], { env })
+    const source = `${idOf(log)}.1`
+    expect([shipped.code, shipped.stderr]).toEqual([0, ""])
+    expect(jsonLines(shipped.stdout)).toMatchObject([{
+      source,
+      destinations: [{
+        required: true,
+        state: "idle",
+        shippedBytes: bytes,
+        unshippedBytes: 0,
+        lagSeconds: 0,
+        problem: ""
+      }]
+    }])
+
+    const copy = Path.join(directory(), "copy.jsonl")
+    const fetch = ["fetch", "env:AUDIT_DB", "--source", source, "--json"]
+    const fetched = await auditlog([...fetch, "-o", copy], { env })
+    expect([fetched.code, fetched.stderr]).toEqual([0, ""])
+    const found = { source, log: copy, sound: true, records: 2, destination: expect.stringContaining("postgres://") }
+    expect(jsonLines(fetched.stdout)).toMatchObject([found])
+    expect(Fs.readFileSync(copy, "utf8")).toBe(Fs.readFileSync(log, "utf8"))
+    // where the log is on stdout, the report is beside it
+    const printed = await auditlog(fetch, { env })
+    expect([printed.code, printed.stdout]).toEqual([0, Fs.readFileSync(log, "utf8")])
+    expect(jsonLines(printed.stderr)).toMatchObject([{ source, log: null, sound: true }])
+
+    Fs.writeFileSync(log, `${zero}\n`)
+    const status = await auditlog(["status", log, "--to", "env:AUDIT_DB", "--json"], { env })
+    expect([status.code, status.stderr]).toEqual([1, ""])
+    expect(jsonLines(status.stdout)).toMatchObject([{
+      source,
+      shipping: false,
+      destinations: [{ shippedBytes: bytes, problem: expect.stringContaining("the log is another one") }]
+    }])
+    server?.query(`UPDATE auditlog.line SET line = replace(line, 'ada', 'eve') WHERE source = '${idOf(log)}'`)
+    const altered = await auditlog([...fetch, "-o", `${copy}.2`], { env })
+    expect(altered.code).toBe(1)
+    expect(jsonLines(altered.stdout)).toMatchObject([{ source, sound: false }])
+  })
+
+  it.each([
+    [
+      "the user is not let in",
+      (url: string) => url.replace(/:[0-9a-f]+@/, ":wrong@"),
+      "check the user and the password"
+    ],
+    ["nothing was ever shipped there", (url: string) => `${url}?schema=nowhere`, "its tables are not there"]
+  ])("says why it cannot be read where %s, and nothing of shipping", async (_, change, message) => {
+    const env = { AUDIT_DB: change(AUDIT_DB) }
+    const log = logOf(zero)
+    Fs.writeFileSync(`${log}.source`, `{"v":1,"id":"${crypto.randomUUID()}","generation":1}\n`)
+    for (const args of [["fetch", "env:AUDIT_DB"], ["status", log, "--to", "env:AUDIT_DB"]]) {
+      const { code, stderr } = await auditlog(args, { env })
+      expect(stderr).toContain(message)
+      expect(stderr).not.toMatch(/the log|skipped|right to append|\n\s+at /)
+      expect([args[0], code]).toEqual([args[0], 2])
+    }
+  })
+
+  it.skipIf(because(cannotMount()))("does not take a full disk for a copy, and leaves nothing on it", async () => {
+    const log = logOf(...Array.from({ length: 400 }, (_, i) => `{"n":${i},"text":"${"x".repeat(400)}"}`))
+    const small = smallFileSystem("64k")
+    const env = { AUDIT_DB, TMPDIR: small }
+    const shipped = await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--setup", "--once"], { env: { AUDIT_DB } })
+    expect(shipped.code).toBe(0)
+    const fetch = ["fetch", "env:AUDIT_DB", "--source", idOf(log)]
+    for (const args of [[...fetch, "-o", Path.join(small, "copy.jsonl")], fetch]) {
+      const { code, stderr, stdout } = await auditlog(args, { env })
+      expect(stderr).toMatch(new RegExp(`^auditlog: the copy cannot be written to ${small}\\S* \\(ENOSPC\\)\n$`))
+      expect([code, stdout]).toEqual([2, ""])
+      expect(Fs.readdirSync(small)).toEqual([])
+    }
+    const redirected = await bash(
+      `$AUDITLOG fetch env:AUDIT_DB --source ${idOf(log)} > ${small}/copy.jsonl; echo "exit $?"`,
+      { env: { AUDIT_DB } }
+    )
+    expect(redirected.stderr).toContain("cannot write to standard output (ENOSPC)")
+    expect(redirected.stdout).toBe("exit 2\n")
   })
 
   it("says that a copy which was altered there is not sound", async () => {
@@ -255,7 +356,7 @@ describe.skipIf(noPostgres)("to PostgreSQL", () => {
     expect(said).toContain(`shipping ${log} as ${idOf(log)}.1 to postgres://`)
     Fs.appendFileSync(log, `${one}\n`)
     await arrived(log, 2)
-    const second = await auditlog(["ship", log, "--to", "env:AUDIT_DB"], { env })
+    const second = await auditlogProcess(["ship", log, "--to", "env:AUDIT_DB"], { env })
     expect(second.code).toBe(2)
     expect(second.stderr).toContain("another process of this machine ships it")
     expect((await auditlog(["status", log])).stdout).toContain("a shipper is running")
@@ -293,6 +394,107 @@ describe.skipIf(noNats)("to NATS JetStream", () => {
     expect([shipped.code, shipped.stdout]).toEqual([0, ""])
     const fetched = await auditlog(["fetch", url])
     expect([fetched.code, fetched.stdout]).toEqual([0, Fs.readFileSync(log, "utf8")])
+  })
+})
+
+/** The rows of `--json`. */
+const jsonLines = (text: string): ReadonlyArray<unknown> => text.trimEnd().split("\n").map((line) => JSON.parse(line))
+
+describe("to collectors", () => {
+  const started = async (): Promise<Collector> => {
+    const scope = Effect.runSync(Scope.make())
+    onTestFinished(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    return Effect.runPromise(Scope.provide(collector, scope))
+  }
+
+  const required = ({ url }: Collector): ReadonlyArray<string> => ["--to", url, "--durability", "process"]
+
+  it("brings it to those of --also too when it ships once, before it ends", async () => {
+    const log = logOf(zero, one)
+    const [first, second] = [await started(), await started()]
+    // it has to be tried again
+    second.answers.push([503, ""])
+    const { code, stderr } = await auditlog(["ship", log, ...required(first), "--also", second.url, "--once"])
+    for (const { records } of [first, second]) {
+      expect(records.map(({ body }) => body.stringValue)).toEqual([zero, one])
+    }
+    expect(stderr).toContain(`${second.url} has ${Fs.statSync(log).size} bytes of ${idOf(log)}.1\n`)
+    expect(code).toBe(0)
+  })
+
+  it("does not wait for those of --also for ever, and does not fail for them, but says what they lack", async () => {
+    const log = logOf(zero)
+    const first = await started()
+    const args = {
+      file: log,
+      to: [first.url],
+      also: [`http://127.0.0.1:${await deadPort()}/v1/logs`],
+      durability: "process",
+      once: true,
+      setup: false,
+      retain: undefined,
+      linger: undefined,
+      json: true
+    } as const
+    const { code, stdout } = await inProcess(
+      Effect.gen(function*() {
+        const fiber = yield* Effect.forkChild(Effect.scoped(runShip(args)))
+        yield* passing("the end", 500, Effect.sync(() => fiber.pollUnsafe() !== undefined))
+      }).pipe(Effect.provide([TestClock.layer(), Logger.layer([])]))
+    )
+    expect(first.records.length).toBe(1)
+    expect(jsonLines(stdout)).toMatchObject([{
+      destinations: [
+        { destination: first.url, state: "idle", unshippedBytes: 0, problem: "" },
+        {
+          destination: args.also[0],
+          required: false,
+          state: "retrying",
+          shippedBytes: null,
+          problem: expect.stringContaining("ECONNREFUSED")
+        }
+      ]
+    }])
+    expect(code).toBe(0)
+  })
+
+  it("ends with 1 where one of --to refuses, and with 0 where one of --also does; both are told", async () => {
+    const log = logOf(zero)
+    const [good, strict] = [await started(), await started()]
+    strict.otherwise = [403, "no"]
+    const also = await auditlog(["ship", log, ...required(good), "--also", strict.url, "--once"])
+    expect(also.stderr).toContain(
+      `and not the last ${Fs.statSync(log).size}: ${strict.url} refuses: the answer was 403 no`
+    )
+    expect(also.code).toBe(0)
+    const to = await auditlog(["ship", log, ...required(strict), "--once", "--json"])
+    expect(to.stderr).toContain(`cannot ship ${log}: ${strict.url} refuses: the answer was 403 no`)
+    expect(to.stderr).toContain("Nothing is skipped")
+    expect(jsonLines(to.stdout)).toMatchObject([{ destinations: [{ state: "stopped", shippedBytes: null }] }])
+    expect(to.code).toBe(1)
+  })
+
+  it("says as JSON when a destination begins to fail, goes on, and stops", async () => {
+    const log = logOf(zero)
+    const to = await started()
+    const shipper = start(["ship", log, ...required(to), "--json"])
+    const said = (count: number) => lines(shipper.stdout, count)
+    const append = (answer: Collector["otherwise"]): void => {
+      to.otherwise = answer
+      Fs.appendFileSync(log, `{"n":1}\n`)
+    }
+    const first = said(1)
+    const second = first.then(() => said(1))
+    const third = second.then(() => said(1))
+    const fourth = third.then(() => said(1))
+    expect(jsonLines((await first)[0] ?? "")).toMatchObject([{ source: `${idOf(log)}.1` }])
+    append([503, ""])
+    expect((await second)[0]).toContain(`"problem":"${to.url} cannot be reached`)
+    to.otherwise = [200, "{}"]
+    expect((await third)[0]).toContain(`"problem":""`)
+    append([403, "no"])
+    expect((await fourth)[0]).toContain(`"state":"stopped"`)
+    expect(await ended(shipper)).toBe(1)
   })
 })
 

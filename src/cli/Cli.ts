@@ -87,7 +87,7 @@ const environment = Layer.mergeAll(
 )
 
 /**
- * Runs the command line with the arguments of the process, and ends the process with its exit code.
+ * Runs the command line with arguments. Fails with what says the exit code.
  *
  * **Details**
  *
@@ -96,12 +96,19 @@ const environment = Layer.mergeAll(
  * @category running
  * @since 0.1.0
  */
-export const main = (): void =>
-  Effect.suspend(() => Command.run(root, { version: version() })).pipe(
+export const run = (args: ReadonlyArray<string>) =>
+  Effect.suspend(() => Command.runWith(root, { version: version() })(args)).pipe(
     Effect.catchTag("ShowHelp", () => Effect.fail(Output.failure())),
     Effect.tapError((error) =>
       error._tag === "Failure" && error.lines.length > 0 ? Output.stderr(error.lines) : Effect.void
     ),
-    Effect.provide(environment),
-    NodeRuntime.runMain
+    Effect.provide(environment)
   )
+
+/**
+ * Runs the command line with the arguments of the process, and ends the process with its exit code, see {@link run}.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const main = (): void => NodeRuntime.runMain(run(process.argv.slice(2)))

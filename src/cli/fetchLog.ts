@@ -29,7 +29,12 @@ export interface Arguments {
   readonly source: string | undefined
   readonly output: string | undefined
   readonly list: boolean
+  readonly json: boolean
 }
+
+/** Prints; nobody who has gone away wants the rest. */
+const tell = (text: string): Effect.Effect<void, Output.Failure> =>
+  Effect.catchTag(Output.stdout(text), "StdoutClosed", () => Effect.void)
 
 /** Printed at a time. */
 const blockBytes = 256 * 1024
@@ -68,18 +73,10 @@ const choose = (
   ))
 }
 
-/** Reads a source into a file of its own, which is removed when the scope closes, unless it was renamed. */
+/** Reads a source into a file of its own. */
 const spool = (destination: Destination.Destination, source: Destination.Source, path: string) =>
   Effect.gen(function*() {
-    const fd = yield* Effect.acquireRelease(
-      Effect.sync(() => Fs.openSync(path, "wx", 0o600)),
-      (fd) =>
-        Effect.sync(() => {
-          Fs.closeSync(fd)
-          Fs.rmSync(path, { force: true })
-        })
-    )
-    const writing = (write: () => void): Effect.Effect<void, Output.Failure> =>
+    const writing = <A>(write: () => A): Effect.Effect<A, Output.Failure> =>
       Effect.try({
         try: write,
         catch: (cause) =>
@@ -87,6 +84,10 @@ const spool = (destination: Destination.Destination, source: Destination.Source,
             `auditlog: the copy cannot be written to ${Output.printable(dirname(path))} (${errorCode(cause)})`
           )
       })
+    const fd = yield* Effect.acquireRelease(
+      writing(() => Fs.openSync(path, "wx", 0o600)),
+      (fd) => Effect.sync(() => Fs.closeSync(fd))
+    )
     yield* Stream.runForEach(Destination.bytes(destination, source), (bytes) =>
       writing(() => {
         for (let at = 0; at < bytes.length;) at += Fs.writeSync(fd, bytes, at)
@@ -112,7 +113,7 @@ const list = Effect.fnUntraced(function*(
 ) {
   for (const source of sources) {
     const head = yield* Effect.mapError(destination.head(source), failure)
-    yield* Output.stdout(`${JSON.stringify({ source: Destination.formatSource(source), bytes: head?.offset ?? 0 })}\n`)
+    yield* tell(`${JSON.stringify({ source: Destination.formatSource(source), bytes: head?.offset ?? 0 })}\n`)
   }
 })
 
@@ -155,7 +156,7 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
     Verifier.verify(path, { segments: "one", keys: key === undefined ? undefined : [key] }),
     (error) => Output.failure(`auditlog: ${Output.printable(error.message)}`)
   )
-  yield* say(report, source, destination)
+  yield* say(report, source, destination, args)
   if (args.output === undefined) yield* Effect.catchTag(print(path), "StdoutClosed", () => Effect.void)
   else yield* link(path, args.output)
   return yield* report.sound ? Effect.void : new Output.Failure({ exitCode: 1, lines: [] })
@@ -164,12 +165,18 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
 const say = (
   report: VerifyReport.Report,
   source: Destination.Source,
-  destination: Destination.Destination
-): Effect.Effect<void> => {
-  const name = `${Destination.formatSource(source)} at ${Output.printable(destination.name)}`
+  destination: Destination.Destination,
+  { json, output }: Arguments
+): Effect.Effect<void, Output.Failure> => {
   const earlier = source.generation > 1
     ? [`auditlog: there are earlier generations of this source, from before the log was restored or cut`]
     : []
-  const text = VerifyText.render({ ...report, log: name }, false).trimEnd().split("\n")
-  return Output.stderr([...text, ...earlier])
+  const [id, there] = [Destination.formatSource(source), Output.printable(destination.name)]
+  if (!json) {
+    const text = VerifyText.render({ ...report, log: `${id} at ${there}` }, false).trimEnd().split("\n")
+    return Output.stderr([...text, ...earlier])
+  }
+  const line = JSON.stringify({ source: id, destination: destination.name, ...report, log: output ?? null })
+  const printed = output === undefined ? Output.stderr([Output.printable(line)]) : tell(`${line}\n`)
+  return Effect.andThen(printed, earlier.length === 0 ? Effect.void : Output.stderr(earlier))
 }

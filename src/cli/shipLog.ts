@@ -33,6 +33,7 @@ export interface Arguments {
   readonly setup: boolean
   readonly retain: Duration.Duration | undefined
   readonly linger: Duration.Duration | undefined
+  readonly json: boolean
 }
 
 /**
@@ -101,6 +102,44 @@ const standing = (source: string) => ({ destination, lagBytes, offset, problem, 
   return `auditlog: ${Output.printable(`${destination} has ${offset ?? 0} bytes of ${source}${rest}`)}`
 }
 
+/** How all destinations stand, as one line of JSON. */
+const report = (source: string, all: ReadonlyArray<Shipper.Status>): string => {
+  const destinations = all.map(({ destination, lagBytes, lagMillis, offset, problem, required, state }) => ({
+    destination,
+    required,
+    state,
+    shippedBytes: offset ?? null,
+    unshippedBytes: lagBytes,
+    lagSeconds: lagMillis / 1000,
+    problem
+  }))
+  return `${JSON.stringify({ source, destinations })}\n`
+}
+
+const watchMillis = 250
+
+/** What a monitor wants to be told: not each chunk. */
+const conditions = (source: string, all: ReadonlyArray<Shipper.Status>): string =>
+  JSON.stringify([source, ...all.map(({ problem, state }) => [problem !== "", state === "stopped"])])
+
+/** Prints a line when it begins, and whenever a destination begins to fail, goes on, or stops, for ever. */
+const announce = (
+  shipper: Shipper.Shipper,
+  print: Effect.Effect<void>
+): Effect.Effect<never> => {
+  let before = ""
+  return Effect.all([shipper.source, shipper.status]).pipe(
+    Effect.flatMap(([source, all]) => {
+      const now = conditions(Destination.formatSource(source), all)
+      if (now === before) return Effect.void
+      before = now
+      return print
+    }),
+    Effect.andThen(Effect.sleep(watchMillis)),
+    Effect.forever
+  )
+}
+
 /**
  * Ships. Fails with exit code 1 when a destination refuses the log, with 2 when it cannot begin.
  *
@@ -108,7 +147,7 @@ const standing = (source: string) => ({ destination, lagBytes, offset, problem, 
  * @since 0.1.0
  */
 export const run = Effect.fnUntraced(function*(args: Arguments): Effect.fn.Return<void, Output.Failure, Scope.Scope> {
-  const { also, durability, file, linger, once, retain, to } = args
+  const { also, durability, file, json, linger, once, retain, to } = args
   const appenderOptions = yield* AppenderOptions.make({
     file,
     sync: undefined,
@@ -142,14 +181,30 @@ export const run = Effect.fnUntraced(function*(args: Arguments): Effect.fn.Retur
     }),
     stopped
   )
-  const names = [...required, ...others].map(({ name }) => Output.printable(name)).join(", ")
+  const current = Effect.all([Effect.map(shipper.source, Destination.formatSource), shipper.status])
   if (once) {
-    yield* Effect.mapError(shipper.awaitShipped, stopped)
-    yield* awaitOthers(shipper)
-    const source = Destination.formatSource(yield* shipper.source)
-    return yield* Output.stderr((yield* shipper.status).map(standing(source)))
+    const print = json
+      ? Effect.flatMap(current, (now) => Output.stdout(report(...now)))
+      : Effect.flatMap(current, ([source, all]) => Output.stderr(all.map(standing(source))))
+    const told = Effect.catchTag(print, "StdoutClosed", () => Effect.void)
+    const shipped = Effect.mapError(shipper.awaitShipped, stopped)
+    // the record of a removed segment is shipped as well
+    const pruned = retain === undefined ? Effect.void : Effect.andThen(shipper.prune, shipped)
+    yield* shipped.pipe(
+      Effect.andThen(pruned),
+      Effect.andThen(awaitOthers(shipper)),
+      Effect.onError(() => json ? Effect.ignore(told) : Effect.void)
+    )
+    return yield* told
   }
-  const source = Destination.formatSource(yield* shipper.source)
+  const [source] = yield* current
+  const names = [...required, ...others].map(({ name }) => Output.printable(name)).join(", ")
   yield* Output.stderr([`auditlog: shipping ${Output.printable(file)} as ${source} to ${names}`])
-  return yield* Effect.mapError(shipper.ended, stopped)
+  const ended = Effect.mapError(shipper.ended, stopped)
+  if (!json) return yield* ended
+  // what is printed is second to what is shipped: without a reader it goes on
+  const print = Effect.flatMap(current, (now) => Output.stdout(report(...now))).pipe(
+    Effect.catch((error) => error._tag === "Failure" ? Output.stderr(error.lines) : Effect.void)
+  )
+  return yield* Effect.raceFirst(Effect.onError(ended, () => print), announce(shipper, print))
 })

@@ -75,7 +75,7 @@ const standingOf = Effect.fnUntraced(function*(
  */
 export const run: (
   args: Arguments
-) => Effect.Effect<void, Output.Failure | Output.StdoutClosed, Scope.Scope> = Effect.fnUntraced(function*(args) {
+) => Effect.Effect<void, Output.Failure, Scope.Scope> = Effect.fnUntraced(function*(args) {
   const live = resolve(args.file)
   const source = yield* Effect.try({
     try: () => SourceFile.load(live),
@@ -84,8 +84,9 @@ export const run: (
         `auditlog: ${error instanceof SourceFile.SourceFileError ? `${error.file}: ${error.problem}` : String(error)}`
       )
   })
+  const tell = (text: string) => Effect.catchTag(Output.stdout(text), "StdoutClosed", () => Effect.void)
   if (source === undefined) {
-    return yield* Output.stdout(
+    return yield* tell(
       args.json ? `${JSON.stringify({ source: null, shipping: false, destinations: [] })}\n` : "it was never shipped\n"
     )
   }
@@ -108,7 +109,7 @@ export const run: (
     destinations.push(asked)
   }
   const report = { source: Destination.formatSource(source), shipping, destinations }
-  yield* Output.stdout(args.json ? `${JSON.stringify(report)}\n` : text(report))
+  yield* tell(args.json ? `${JSON.stringify(report)}\n` : text(report))
   if (unasked.length > 0) return yield* Output.failure(...unasked)
   const isOther = destinations.some(({ problem }) => problem !== "")
   return yield* isOther ? new Output.Failure({ exitCode: 1, lines: [] }) : Effect.void

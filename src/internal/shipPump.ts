@@ -182,6 +182,8 @@ export class Pump {
     for (;;) {
       this.changed.closeUnsafe()
       const run = yield* this.reading(() => this.reader.next(capabilities.chunkBytesMax))
+      // who is answered may ask at once how it stands
+      if (run === undefined) this.state = "idle"
       this.answer()
       if (run === undefined) {
         yield* this.idle
@@ -202,7 +204,6 @@ export class Pump {
   })
 
   private readonly idle: Effect.Effect<void> = Effect.suspend(() => {
-    this.state = "idle"
     this.oldestMillis = undefined
     this.countedMillis = Number.NEGATIVE_INFINITY
     const { lingerMillis, pollMillis } = this.settings
@@ -274,6 +275,8 @@ export class Pump {
     const { name } = this.destination
     this.head = { offset: to, resume }
     this.handedOut = 0
+    // until it is counted again
+    this.lagBytes = Math.max(0, this.lagBytes - bytes.length)
     if (this.isWarned) yield* this.log("Info", `shipping to ${name} goes on`)
     this.isWarned = false
     this.failures = 0

@@ -34,6 +34,10 @@ export const command = Command.make("fetch", {
   list: Flag.Boolean("list").pipe(
     Flag.withDescription("List the sources, one line of JSON each, and fetch nothing"),
     Flag.withDefault(false)
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print the report as a line of JSON: on stdout with --output, else on stderr, beside the log"),
+    Flag.withDefault(false)
   )
 }, (args) =>
   Effect.flatMap(Effect.promise(() => import("../fetchLog.ts")), ({ run }) =>

@@ -74,6 +74,13 @@ export const command = Command.make(
       Flag.withDescription("How long to wait for more when there was nothing to do; 1s spares a large fleet's servers"),
       Flag.mapTryCatch(parseDuration, problem),
       Flag.optional
+    ),
+    json: Flag.Boolean("json").pipe(
+      Flag.withDescription(
+        "Print how all destinations stand, as a line of JSON: with --once at the end, else at the start and whenever one " +
+          "begins to fail, goes on, or stops"
+      ),
+      Flag.withDefault(false)
     )
   },
   (args) =>
