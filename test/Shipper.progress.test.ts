@@ -85,6 +85,28 @@ describe("the metrics of a destination", () => {
       }
     }))
 
+  effect("include at once what is under way", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      Fs.writeFileSync(path, txLine(writer, 0))
+      yield* TestClock.setTime(lineMillis)
+      const entered = yield* Latch.make()
+      let chunks = 0
+      const hung = around(
+        Destination.makeMemory({ name: "under way" }).destination,
+        (chunk, inner) => chunks++ === 0 ? inner(chunk) : Effect.andThen(entered.open, Effect.never)
+      )
+      const shipper = yield* ship(path, { destinations: [{ destination: hung }] })
+      yield* shipper.awaitShipped
+      assert.deepInclude(yield* only(shipper), { lagBytes: 0, state: "idle" })
+      yield* TestClock.adjust(10)
+      Fs.appendFileSync(path, txLine(writer, 1))
+      yield* TestClock.setTime(lineMillis + 20)
+      yield* entered.await
+      // it was counted a moment ago, and is counted again only in 230 ms
+      assert.deepInclude(yield* only(shipper), { lagBytes: txLine(writer, 1).length, lagMillis: 20 })
+    }))
+
   effect(
     "begin with the start of the shipper where it has never answered, and are 0 where it lacks nothing",
     () =>

@@ -195,6 +195,7 @@ export class Pump {
       const at = Date.parse(run.at)
       this.oldestMillis = Number.isNaN(at) ? this.nowMillis() : at
       this.handedOut = bytes.length
+      this.lagBytes = Math.max(this.lagBytes, bytes.length)
       yield* this.count
       if (bytes.length > capabilities.chunkBytesMax) {
         return yield* refused(tooLarge(this.destination.name, chunk, capabilities))
