@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { JetStreamManager } from "@nats-io/jetstream"
 import { Effect, Redacted, type Scope, Stream } from "effect"
+import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import { afterAll, beforeAll } from "vitest"
 import { Destination, FileAppender } from "../src/index.ts"
@@ -28,6 +30,19 @@ const connect = (options: Partial<NatsDestination.Options> = {}) =>
       ...options
     })
   )
+
+/** Asks the servers as their owner, apart from the destination. */
+const withManager = <A>(use: (manager: JetStreamManager) => Promise<A>): Effect.Effect<A> =>
+  Effect.promise(async () => {
+    const { connect: connectTo } = await import("@nats-io/transport-node")
+    const { jetstreamManager } = await import("@nats-io/jetstream")
+    const connection = await connectTo({ servers: [...nats().urls], user: "owner", pass: "owner" })
+    try {
+      return await use(await jetstreamManager(connection, { checkAPI: false }))
+    } finally {
+      await connection.close()
+    }
+  })
 
 const shipperRights =
   `publish: ["auditlog.>", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*"], subscribe: "_INBOX.>"`
@@ -65,6 +80,48 @@ describe.skipIf(skip)("a destination in NATS JetStream", () => {
       assert.strictEqual(Buffer.concat([...parts]).toString(), logText(path))
     }))
 
+  live(
+    "makes a stream of three replicas that keeps everything, in which a chunk is a message that nobody deletes",
+    () =>
+      Effect.gen(function*() {
+        const destination = yield* connect({ stream: "KEPT", subject: "kept" })
+        const source = { id: crypto.randomUUID(), generation: 1 }
+        for (const from of [0, 6]) {
+          const bytes = Buffer.from("{}\n{}\n")
+          yield* destination.append({ source, from, to: from + 6, lines: 2, bytes, resume: "[1]" })
+        }
+        const [config, messages, refused] = yield* withManager(async (manager) => {
+          const { config, state } = await manager.streams.info("KEPT")
+          const refused = await Promise.all([
+            manager.streams.purge("KEPT").then(() => "purged", String),
+            manager.streams.deleteMessage("KEPT", 1).then(() => "deleted", String)
+          ])
+          return [config, state.messages, refused] as const
+        })
+        assert.deepInclude(config, {
+          num_replicas: 3,
+          storage: "file",
+          retention: "limits",
+          discard: "new",
+          max_age: 0,
+          deny_delete: true,
+          deny_purge: true
+        })
+        assert.strictEqual(messages, 2)
+        for (const answer of refused) assert.match(answer, /not permitted/)
+        const parts = yield* Stream.runCollect(Destination.bytes(destination, source))
+        assert.strictEqual(Buffer.concat([...parts]).length, 12)
+      })
+  )
+
+  live("says that publishes which cross can both be taken by a server that lets them", () =>
+    Effect.gen(function*() {
+      const { stdout } = spawnSync("nats-server", ["--version"], { encoding: "utf8" })
+      const [major = 0, minor = 0, patch = 0] = (/v([\d.]+)/.exec(stdout)?.[1] ?? "").split(".").map(Number)
+      const isOld = major * 1e6 + minor * 1000 + patch < 2_010_019
+      assert.strictEqual((yield* connect()).capabilities.dedupe, isOld ? "byPosition" : "compareAndAppend")
+    }))
+
   live("refuses a shipper that may not append, and says so", () =>
     Effect.gen(function*() {
       yield* connect()
@@ -79,14 +136,9 @@ describe.skipIf(skip)("a destination in NATS JetStream", () => {
 
   live("refuses a stream that drops what is old, and says what to change", () =>
     Effect.gen(function*() {
-      const { connect: connectTo } = yield* Effect.promise(() => import("@nats-io/transport-node"))
-      const { jetstreamManager } = yield* Effect.promise(() => import("@nats-io/jetstream"))
-      yield* Effect.promise(async () => {
-        const connection = await connectTo({ servers: [...nats().urls], user: "owner", pass: "owner" })
-        const manager = await jetstreamManager(connection, { checkAPI: false })
-        await manager.streams.add({ name: "AGED", subjects: ["aged.>"], max_age: 1e12, discard: "new" })
-        await manager.streams.add({ name: "OLD", subjects: ["old.>"] })
-        await connection.close()
+      yield* withManager(async ({ streams }) => {
+        await streams.add({ name: "AGED", subjects: ["aged.>"], max_age: 1e12, discard: "new" })
+        await streams.add({ name: "OLD", subjects: ["old.>"] })
       })
       const aged = yield* Effect.flip(connect({ stream: "AGED", subject: "aged" }))
       assert.include(aged.message, "drops messages by their age")

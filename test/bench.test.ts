@@ -38,6 +38,14 @@ describe("docs/performance.md", () => {
   })
 })
 
+describe("docs/distribution.md", () => {
+  const results = Document.readResults()
+
+  it("has the figures of test/bench/results.json, and the fleets that follow from them", () => {
+    expect(Document.generatedSizing()).toBe(results === undefined ? undefined : Document.generateSizing(results))
+  })
+})
+
 describe("npm run bench", () => {
   it("prints a figure for every side", async () => {
     const { code, stderr, stdout } = await bench("transaction", "--quick", "--json")

@@ -6,7 +6,7 @@
  * - `--rounds`: how often every side runs, instead of what the bench takes by itself.
  * - `--megabytes`: the size of the log that is read; default 1000, with `--quick` 50.
  * - `--json`: JSON on stdout instead of tables.
- * - `--write-docs`: writes docs/performance.md from this run.
+ * - `--write-docs`: writes docs/performance.md, and the sizing in docs/distribution.md, from this run.
  *
  * AUDITLOG_BENCH_DIRECTORY names the directory to measure in, which has to be on the file system in question.
  */

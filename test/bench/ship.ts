@@ -24,6 +24,9 @@ class Audit extends AuditLog.Service<Audit>()("bench/Ship", {
 
 const record = { actor: "ada", entity: "invoice-2041", before: "draft".repeat(8), after: "sent".repeat(8) }
 
+/** The length of a line with that record, but for a few digits of its number. */
+export const lineBytes = 340
+
 const silent = Logger.layer([], { mergeWithExisting: false })
 
 const run = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Promise<A> =>

@@ -5,7 +5,7 @@ import type { Column, Report, Summary } from "./harness.ts"
 import { type Outcome, outcomes } from "./targets.ts"
 
 /** The cells padded to the width of their column, numbers to the right. */
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = head.map((_, i) => Math.max(3, ...[head, ...rows].map((row) => (row[i] ?? "").length)))
   const line = (cells: ReadonlyArray<string>) =>
     `| ${cells.map((cell, i) => i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)).join(" | ")} |`
@@ -13,7 +13,8 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<st
   return [line(head), rule, ...rows.map(line)].join("\n")
 }
 
-const number = (value: number, digits: number): string =>
+/** A number with its thousands set apart. */
+export const number = (value: number, digits: number): string =>
   value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
 
 const cell = (summary: Summary | undefined, { digits }: Column): string =>

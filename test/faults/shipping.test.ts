@@ -4,6 +4,7 @@
  *
  * Twenty seconds for each destination, or AUDITLOG_FAULTS_SECONDS.
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Effect, Exit, Logger, Scope, Stream } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
@@ -11,7 +12,7 @@ import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { assert, describe, it } from "vitest"
 import { open } from "../../src/cli/destinationUrl.ts"
-import { Destination, Segment, Shipper } from "../../src/index.ts"
+import { Destination, Segment, Shipper, Verifier } from "../../src/index.ts"
 import { because } from "../cliSupport.ts"
 import { Nats, whyNoNats } from "../servers/nats.ts"
 import { Postgres, whyNoPostgres } from "../servers/postgres.ts"
@@ -88,6 +89,10 @@ const check = async (log: string, copy: Buffer, writers: ReadonlyArray<Writer>, 
   await withDirectory(async (directory) => {
     const path = Path.join(directory, "audit.jsonl")
     Fs.writeFileSync(path, copy)
+    const report = await Effect.runPromise(
+      Effect.provide(Verifier.verify(path, { segments: "one" }), NodeFileSystem.layer)
+    )
+    assert.isTrue(report.sound, `${what}: ${JSON.stringify(report)}; ${replay}`)
     const { acknowledged, damages, faults, found } = compare(await readLog(path), writers)
     assert.deepEqual(faults, [], `${what}: ${replay}`)
     // a killed writer leaves a fragment, and the next one a line that closes it
