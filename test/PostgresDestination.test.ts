@@ -1,10 +1,10 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, type Scope, Stream } from "effect"
+import { Effect, Layer, Logger, Redacted, Result, type Scope, Stream } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Fs from "node:fs"
 import { afterAll, beforeAll } from "vitest"
-import { Destination, FileAppender } from "../src/index.ts"
+import { Destination, FileAppender, Shipper } from "../src/index.ts"
 import * as PostgresDestination from "../src/PostgresDestination.ts"
 import { because } from "./cliSupport.ts"
 import { destinationSuite } from "./destinationSuite.ts"
@@ -169,6 +169,39 @@ describe.skipIf(skip)("a destination in PostgreSQL", () => {
           Fs.readFileSync(path, "utf8")
         )
       })
+  )
+
+  it.live.each(["fail", "degrade"] as const)(
+    "lets a replicated append %s while the server is down, and has the record when it is back",
+    (onTimeout) =>
+      Effect.gen(function*() {
+        const path = yield* temporaryLog
+        const { appender, shipper } = yield* Shipper.replicated(yield* FileAppender.make({ path }), {
+          path,
+          destinations: [{ destination: yield* connect({}, asRole("shipper")) }],
+          timeout: 300,
+          onTimeout,
+          retryMax: 100
+        })
+        const log = yield* openLog(appender)
+        assert.strictEqual((yield* log.append(granted("before"))).durability, "replicated")
+        yield* Effect.promise(() => db().crash())
+        const during = yield* Effect.result(log.append(granted("during")))
+        if (onTimeout === "fail") {
+          assert.strictEqual(Result.isFailure(during) && during.failure.reason._tag, "NotReplicated")
+        } else {
+          assert.strictEqual(Result.isSuccess(during) && during.success.durability, "synced")
+        }
+        yield* Effect.promise(() => db().start())
+        yield* within("all being shipped", shipper.awaitShipped)
+        assert.strictEqual((yield* within("the append", log.append(granted("after")))).durability, "replicated")
+        const { id } = yield* shipper.source
+        assert.deepStrictEqual(
+          db().query(`SELECT line::jsonb ->> 'role' FROM auditlog.line WHERE source = '${id}' ORDER BY position`),
+          ["before", "during", "after"]
+        )
+      }).pipe(Effect.provide(Logger.layer([], { mergeWithExisting: false }))),
+    30_000
   )
 
   live("is stopped at by a shipper when its disk is full, and nothing is skipped", () =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Logger, Scope } from "effect"
+import { Effect, Exit, Fiber, Latch, Logger, Scope } from "effect"
 import * as Fs from "node:fs"
 import { Destination, FileAppender, Segment } from "../src/index.ts"
 import { FilePort } from "../src/internal/filePort.ts"
@@ -484,11 +484,10 @@ describe("stopping", () => {
       Fs.writeFileSync(path, "{}\n")
       const { destination } = Destination.makeMemory()
       const scope = yield* Scope.make()
-      yield* Scope.provide(
-        ship(path, { destinations: [{ destination: around(destination, () => Effect.never) }] }),
-        scope
-      )
-      yield* Effect.sleep(20)
+      const entered = yield* Latch.make()
+      const hung = around(destination, () => Effect.andThen(entered.open, Effect.never))
+      yield* Scope.provide(ship(path, { destinations: [{ destination: hung }] }), scope)
+      yield* within("the chunk", entered.await)
       yield* within("the end", Scope.close(scope, Exit.void), 2000)
     }))
 })

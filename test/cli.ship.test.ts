@@ -474,6 +474,25 @@ describe("to collectors", () => {
     expect(to.code).toBe(1)
   })
 
+  it("ships on when nobody reads its JSON any more", async () => {
+    const log = logOf(zero)
+    const to = await started()
+    const shipper = start(["ship", log, ...required(to), "--json"])
+    await lines(shipper.stdout, 1)
+    shipper.stdout.destroy()
+    // it has something to say, and cannot: four attempts take longer than it waits between two looks at how it stands
+    to.otherwise = [503, ""]
+    const asked = to.headers.length
+    Fs.appendFileSync(log, `${one}\n`)
+    const deadline = performance.now() + 20_000
+    while (to.headers.length < asked + 4 && performance.now() < deadline) await sleep(20)
+    to.otherwise = [200, "{}"]
+    while (to.records.length < 2 && performance.now() < deadline) await sleep(20)
+    expect(to.records.map(({ body }) => body.stringValue)).toEqual([zero, one])
+    shipper.kill("SIGTERM")
+    expect(await ended(shipper)).toBe(130)
+  })
+
   it("says as JSON when a destination begins to fail, goes on, and stops", async () => {
     const log = logOf(zero)
     const to = await started()
