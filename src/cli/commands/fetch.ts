@@ -54,6 +54,7 @@ export const command = Command.make("fetch", {
     ),
     Command.withExamples([
       { command: "auditlog fetch env:AUDIT_DB --list", description: "What is there" },
+      { command: "auditlog fetch env:AUDIT_DB -o copy.jsonl --json | jq .sound", description: "In a script" },
       { command: "auditlog fetch env:AUDIT_DB --source 0197… -o copy.jsonl", description: "A copy for an auditor" }
     ])
   )
