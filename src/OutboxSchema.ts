@@ -213,6 +213,14 @@ export const insertStatement = (
   rows: ReadonlyArray<Row>,
   notify: boolean
 ): { readonly text: string; readonly values: ReadonlyArray<string | null> } => {
+  // one row with its time is what a typed log stages most often
+  if (rows.length === 1 && rows[0]?.at !== undefined) {
+    const [{ at, record, trace }] = rows as [Row]
+    return {
+      text: notify ? insertText(dialect, 1, true, true) : timedText[dialect],
+      values: [at ?? null, trace ?? null, record]
+    }
+  }
   const timed = rows.some(({ at }) => at !== undefined)
   const values = rows.flatMap(({ at, record, trace }) => [...(timed ? [at ?? null] : []), trace ?? null, record])
   return { text: insertText(dialect, rows.length, timed, notify), values }
@@ -236,6 +244,8 @@ const insertText = (dialect: Dialect, rows: number, timed: boolean, notify: bool
   if (rows <= 16) texts.set(key, text)
   return text
 }
+
+const timedText = { pg: insertText("pg", 1, true, false), sqlite: insertText("sqlite", 1, true, false) }
 
 /**
  * The statement and its parameters that put records into the outbox: to be run inside the transaction that they belong

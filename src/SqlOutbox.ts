@@ -78,10 +78,6 @@ const levelOf = (sql: SqlClient.SqlClient, fiber: Fiber.Fiber<unknown, unknown>)
 const together = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideService(effect, Scheduler.PreventSchedulerYield, true)
 
-/** Wakes the relays after the commit; fails if the transaction of this fiber has ended. */
-const announce = (sql: SqlClient.SqlClient): Effect.Effect<void, AuditError.AuditError> =>
-  Effect.catchCause(sql.afterCommit(ringing), () => Effect.fail(AuditError.make(new AuditError.TransactionClosed())))
-
 const ringing = Effect.sync(OutboxBell.ring)
 
 const insert = (
@@ -92,15 +88,23 @@ const insert = (
   notify: boolean
 ): Effect.Effect<void, AuditError.AuditError> => {
   const { text, values } = OutboxSchema.insertStatement(dialect, rows, notify)
-  return together(
-    Effect.andThen(
-      announce(sql),
-      Effect.mapError(
-        connection.execute(text, values, undefined),
-        (error) => unavailable(error, "staging failed", "no")
-      )
-    )
-  )
+  // wakes the relays after the commit; dies if the transaction of this fiber has ended
+  const open = sql.afterCommit(ringing)
+  let isOpen = false
+  // few nodes of Effect: they are a good part of what the client does for a statement
+  return together(Effect.matchCauseEffect(
+    Effect.flatMap(open, () => {
+      isOpen = true
+      return connection.execute(text, values, undefined)
+    }),
+    {
+      onSuccess: () => Effect.void,
+      onFailure: (cause) =>
+        isOpen
+          ? Effect.mapError(Effect.failCause(cause), (error) => unavailable(error, "staging failed", "no"))
+          : Effect.fail(AuditError.make(new AuditError.TransactionClosed()))
+    }
+  ))
 }
 
 /** Leaves a row that makes the COMMIT fail, unless a savepoint takes it back. */
@@ -112,7 +116,7 @@ const refuse = (sql: SqlClient.SqlClient, error: AuditError.AuditError): Effect.
     if (guard !== undefined) guard.problem ??= error.message
     const place = OutboxSchema.dialectOf(sql) === "pg" ? "$1" : "?"
     const text = `INSERT INTO audit_outbox_refusal (reason) VALUES (${place})`
-    return together(Effect.andThen(announce(sql), level[0].execute(text, [error.message], undefined))).pipe(
+    return together(Effect.andThen(sql.afterCommit(ringing), level[0].execute(text, [error.message], undefined))).pipe(
       // PostgreSQL refuses everything in a transaction in which a statement has failed, its COMMIT too
       Effect.catchCause(() =>
         Effect.sync(() => {
