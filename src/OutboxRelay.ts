@@ -59,9 +59,6 @@ export type RelayError = OutboxError | AuditError | SqlError | ReadError
 
 const pollDefault = Duration.seconds(1)
 
-/** Rows of one batch. More of them take longer to find again after a crash, and gain little. */
-const batchRowsMax = 500
-
 /** After a batch that was not full: many small transactions share the next one, and a flush of the log. */
 const lingerMillis = 5
 
@@ -71,8 +68,6 @@ const retryMillisMax = 30_000
 
 /** How often the backlog is counted. */
 const metricsMillis = 5000
-
-const batches = { rows: batchRowsMax }
 
 /** Opens the log and takes over the outbox: what stands in both before the first batch. */
 const open = (
@@ -103,7 +98,7 @@ export const drain = (options: Options): Effect.Effect<number, RelayError, SqlCl
     const drain = yield* open(options, false)
     let drained = 0
     for (;;) {
-      const { rows } = yield* drain.step(batches)
+      const { rows } = yield* drain.step
       if (rows === 0) return drained
       drained += rows
     }
@@ -141,7 +136,7 @@ const session = (
     let measured = Number.NEGATIVE_INFINITY
     for (;;) {
       yield* latch.close
-      const { full, rows } = yield* drain.step(batches)
+      const { full, rows } = yield* drain.step
       works()
       const now = yield* Clock.currentTimeMillis
       if (now - measured >= metricsMillis) {

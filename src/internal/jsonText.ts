@@ -40,6 +40,10 @@ const attempt = (parse: () => unknown): { readonly value: unknown } | { readonly
   }
 }
 
+/** Whether a text that is an object consists of these fields and the two braces, which are not joined for it. */
+const isSame = (fields: string, text: string): boolean =>
+  text.length === fields.length + 2 && text.startsWith(fields, 1)
+
 /**
  * Encodes the text of a JSON object, or says what is wrong with it.
  *
@@ -52,7 +56,7 @@ export const encode = (text: string, at: string): Result.Result<Codec.Encoded, T
   if ("value" in plain) {
     // most lines are compact JSON: if writing the value gives the same text again, nothing was lost in between
     const encoded = Codec.encode(plain.value, { at, value: plain.value })
-    if (Result.isSuccess(encoded) && `{${encoded.success.fields}}` === text) return Result.succeed(encoded.success)
+    if (Result.isSuccess(encoded) && isSame(encoded.success.fields, text)) return Result.succeed(encoded.success)
   }
   const fault = explain(text)
   if (fault !== undefined) return Result.fail(fault)

@@ -4,7 +4,9 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as FileSystem from "effect/FileSystem"
 import * as Metric from "effect/Metric"
 import * as Result from "effect/Result"
@@ -17,14 +19,27 @@ import * as Codec from "../Codec.ts"
 import type * as HashChain from "../HashChain.ts"
 import type { OutboxError } from "../OutboxError.ts"
 import type { ReadError } from "../ReadError.ts"
-import type * as SizePolicy from "../SizePolicy.ts"
 import * as Metrics from "./metrics.ts"
 import * as Recovery from "./outboxRecovery.ts"
 import * as OutboxRows from "./outboxRows.ts"
 import * as OutboxSession from "./outboxSession.ts"
 
-/** Bytes of records that are read from the database at once, about: bounds the memory of a batch of long records. */
-const batchBytesMax = 8 * 1024 * 1024
+/**
+ * Rows of one batch. More of them take longer to find again after a crash, and gain little. A reference, so that tests can
+ * make many batches of few rows.
+ */
+export const BatchRows = Context.Reference<number>("effect-auditlog/internal/outboxDrain/BatchRows", {
+  defaultValue: () => 500
+})
+
+/** Bytes of records that are read from the database at once, about: bounds the memory that long records take. */
+const readBytesMax = 8 * 1024 * 1024
+
+/**
+ * Batches that are read from the database at once. Each reading steps over what was deleted since the last vacuum, 3 ms
+ * for 100 000 rows, so there should be few; and it holds up a deletion, so none should take longer than an append.
+ */
+const readBatches = 4
 
 export interface DrainOptions {
   readonly sql: SqlClient
@@ -39,13 +54,16 @@ export interface DrainOptions {
   readonly distrust: boolean
 }
 
+type Failure = SqlError | OutboxError
+
 export interface Drain {
-  /** Drains one batch. `full` says that more rows may wait. */
-  readonly step: (
-    options: { readonly rows: number }
-  ) => Effect.Effect<
+  /**
+   * Drains one batch. `full` says that more rows may wait; then the database may still be deleting the batch when this
+   * returns, and what becomes of that is told by the next call.
+   */
+  readonly step: Effect.Effect<
     { readonly rows: number; readonly full: boolean },
-    AuditError | OutboxError | SqlError | ReadError,
+    AuditError | Failure | ReadError,
     FileSystem.FileSystem
   >
 }
@@ -58,24 +76,10 @@ export const isUnflushed = (cause: Cause.Cause<unknown>): boolean =>
       (error.reason as { readonly _tag?: unknown })._tag === "DurabilityUnknown"
   })
 
-/** As many rows from the first on as one transaction of the log can carry. */
-const fitting = (
-  records: ReadonlyArray<Codec.Encoded>,
-  limits: SizePolicy.Limits
-): ReadonlyArray<Codec.Encoded> => {
-  let bytes = 0
-  for (let i = 0; i < records.length; i++) {
-    const { fieldsBytes, source } = records[i]!
-    bytes += Codec.lineBytesMax(fieldsBytes, limits.key, source)
-    if (i > 0 && (bytes > limits.transactionBytesMax || i >= limits.transactionRecordsMax)) return records.slice(0, i)
-  }
-  return records
-}
-
-const rowOf = ({ source = "" }: Codec.Encoded): string => source.slice(source.lastIndexOf(":") + 1)
-
 export const open = Effect.fnUntraced(function*(options: DrainOptions) {
   const { keys, path } = options
+  const scope = yield* Effect.scope
+  const rows = yield* BatchRows
   const session = yield* OutboxSession.open(options.sql, options.relay)
   const appender = yield* options.appender
   const { limits } = appender
@@ -114,38 +118,102 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
     confirmed.cursor = next
   })
 
-  const step: Drain["step"] = Effect.fnUntraced(function*({ rows }) {
-    const waiting = yield* session.fetch({ rows, recordBytes: limits.recordBytesMax, batchBytes: batchBytesMax })
+  /** Rows that were read and not appended yet, and whether more may wait behind them. */
+  let queue: ReadonlyArray<OutboxSession.WaitingRow> = []
+  let more = false
+  /** What the database does meanwhile: it deletes the batch before, and may read ahead. */
+  let pending: Fiber.Fiber<void, Failure> | undefined
+
+  const read = Effect.fnUntraced(function*(count: number, skip: number) {
+    const options = { rows: count, skip, recordBytes: limits.recordBytesMax, batchBytes: readBytesMax }
+    const found = yield* session.fetch(options)
+    const bytes = found.reduce((sum, row) => sum + (row.record === null ? 0 : row.bytes), 0)
+    return { found, full: found.length === count || bytes >= readBytesMax }
+  })
+
+  /**
+   * Reads on behind the rows of the queue, beginning with the last of them. If it comes first, then none with a lower
+   * number has been committed meanwhile; otherwise what was read is dropped, since that one may have to go before it.
+   */
+  const readAhead = Effect.fnUntraced(function*(before: ReadonlyArray<OutboxSession.WaitingRow>) {
+    const { found, full } = yield* read(rows * readBatches + 1, before.length - 1)
+    if (found.length < 2 || found[0]?.id !== before.at(-1)?.id) return
+    queue = [...queue, ...found.slice(1)]
+    more = full
+  })
+
+  const settled = Effect.suspend(() => {
+    const fiber = pending
+    pending = undefined
+    return fiber === undefined ? Effect.void : Fiber.join(fiber)
+  })
+
+  /** As many records from the first row on as one transaction of the log can carry, and the rows that can be none. */
+  const take = () => {
     const records: Array<Codec.Encoded> = []
-    let buried = 0
-    for (const row of waiting) {
+    const ids: Array<string> = []
+    const dead: Array<readonly [OutboxSession.WaitingRow, string]> = []
+    let bytes = 0
+    for (const row of queue) {
+      if (records.length + dead.length === rows) break
       const record = OutboxRows.toRecord(row, session.outbox, limits)
-      if (Result.isSuccess(record)) records.push(record.success)
-      else {
-        yield* bury(row, record.failure)
-        buried++
+      if (Result.isFailure(record)) {
+        dead.push([row, record.failure])
+        continue
       }
+      const { fieldsBytes, source } = record.success
+      bytes += Codec.lineBytesMax(fieldsBytes, limits.key, source)
+      const isOver = bytes > limits.transactionBytesMax || records.length >= limits.transactionRecordsMax
+      if (records.length > 0 && isOver) break
+      records.push(record.success)
+      ids.push(row.id)
     }
-    const batch = fitting(records, limits)
-    if (batch.length > 0) {
+    return { records, ids, dead }
+  }
+
+  const step: Drain["step"] = Effect.gen(function*() {
+    if (queue.length === 0) yield* settled
+    if (queue.length === 0) {
+      const { found, full } = yield* read(rows * readBatches, 0)
+      queue = found
+      more = full
+    }
+    if (queue.length === 0) {
+      found.clear()
+      yield* advance
+      return { rows: 0, full: false }
+    }
+    const { dead, ids, records } = take()
+    if (dead.length > 0) yield* settled
+    for (const [row, reason] of dead) yield* bury(row, reason)
+    if (records.length > 0) {
       const fresh = found.size === 0
-        ? batch
-        : batch.filter((record) => found.get(rowOf(record)) !== Recovery.contentOf(record.at, record.fields))
-      if (fresh.length > 0) yield* appender.append(fresh)
-      const ids = batch.map(rowOf)
+        ? records
+        : records.filter((record, i) => found.get(ids[i]!) !== Recovery.contentOf(record.at, record.fields))
+      // a deletion that is under way comes to its end first: what it deletes would be taken for lost after a failed flush
+      if (fresh.length > 0) yield* Effect.tapError(appender.append(fresh), () => Effect.exit(settled))
       // while rows stand in the log that are not in this batch, the next life has to find them too
-      for (const id of ids) found.delete(id)
+      if (found.size > 0) { for (const id of ids) found.delete(id) }
       const next = found.size === 0 ? yield* logEnd : confirmed.cursor
-      yield* session.settle(ids, next)
+      yield* settled
+      queue = queue.slice(ids.length + dead.length)
+      const rest = queue
+      const isLow = more && rest.length > 0 && rest.length <= rows * readBatches / 2
+      const statements = Effect.andThen(
+        session.settle(ids, next),
+        isLow ? readAhead(rest) : Effect.void
+      )
+      pending = yield* Effect.forkIn(statements, scope, { startImmediately: true })
       confirmed.cursor = next
-      yield* Metric.update(Metrics.outboxDrained, batch.length)
+      yield* Metric.update(Metrics.outboxDrained, ids.length)
+    } else queue = queue.slice(dead.length)
+    const full = queue.length > 0 || more
+    if (!full) {
+      yield* settled
+      // all that waits has been seen: what else was found has been deleted before
+      found.clear()
     }
-    const bytes = waiting.reduce((sum, row) => sum + (row.record === null ? 0 : row.bytes), 0)
-    const full = waiting.length === rows || bytes >= batchBytesMax || batch.length < records.length || buried > 0
-    // all that waits has been seen: what else was found has been deleted before
-    if (!full) found.clear()
-    if (waiting.length === 0) yield* advance
-    return { rows: batch.length + buried, full }
+    return { rows: ids.length + dead.length, full }
   })
   const drain: Drain = { step }
   return drain

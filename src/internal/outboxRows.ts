@@ -29,11 +29,9 @@ export const toRecord = (
     const { offset, problem } = encoded.failure
     return Result.fail(offset === undefined ? problem : `at character ${offset}: ${problem}`)
   }
-  const record: Codec.Encoded = {
-    ...encoded.success,
-    trace: row.trace ?? undefined,
-    source: `${outbox}:${row.id}`
-  }
+  const { at, fields, fieldsBytes, tag, value } = encoded.success
+  const source = `${outbox}:${row.id}`
+  const record: Codec.Encoded = { fields, fieldsBytes, at, trace: row.trace ?? undefined, tag, value, source }
   const admitted = SizePolicy.admit(limits, record)
   return Result.isFailure(admitted) ? Result.fail(admitted.failure.message) : Result.succeed(record)
 }
