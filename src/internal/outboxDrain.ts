@@ -148,14 +148,21 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
     return fiber === undefined ? Effect.void : Fiber.join(fiber)
   })
 
-  /** As many records from the first row on as one transaction of the log can carry, and the rows that can be none. */
-  const take = () => {
+  interface Batch {
+    readonly records: ReadonlyArray<Codec.Encoded>
+    readonly ids: ReadonlyArray<string>
+    /** Rows that can never be records, and why. */
+    readonly dead: ReadonlyArray<readonly [OutboxSession.WaitingRow, string]>
+  }
+
+  /** From a row of the queue on, as many records as one transaction of the log can carry. */
+  const take = (from: number): Batch => {
     const records: Array<Codec.Encoded> = []
     const ids: Array<string> = []
     const dead: Array<readonly [OutboxSession.WaitingRow, string]> = []
     let bytes = 0
-    for (const row of queue) {
-      if (records.length + dead.length === rows) break
+    for (let i = from; i < queue.length && i < from + rows; i++) {
+      const row = queue[i]!
       const record = OutboxRows.toRecord(row, session.outbox, limits)
       if (Result.isFailure(record)) {
         dead.push([row, record.failure])
@@ -171,6 +178,17 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
     return { records, ids, dead }
   }
 
+  /** The batch after the one that is being appended. */
+  let following: Batch | undefined
+
+  /** Appends, and makes the next batch while the log is being flushed. */
+  const append = Effect.fnUntraced(function*(records: ReadonlyArray<Codec.Encoded>, next: number) {
+    const appending = yield* Effect.forkIn(appender.append(records), scope, { startImmediately: true })
+    yield* Effect.yieldNow
+    if (queue.length >= next + rows) following = take(next)
+    yield* Fiber.join(appending)
+  })
+
   const step: Drain["step"] = Effect.gen(function*() {
     if (queue.length === 0) yield* settled
     if (queue.length === 0) {
@@ -183,7 +201,9 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
       yield* advance
       return { rows: 0, full: false }
     }
-    const { dead, ids, records } = take()
+    const { dead, ids, records } = following ?? take(0)
+    following = undefined
+    const count = ids.length + dead.length
     if (dead.length > 0) yield* settled
     for (const [row, reason] of dead) yield* bury(row, reason)
     if (records.length > 0) {
@@ -191,12 +211,12 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
         ? records
         : records.filter((record, i) => found.get(ids[i]!) !== Recovery.contentOf(record.at, record.fields))
       // a deletion that is under way comes to its end first: what it deletes would be taken for lost after a failed flush
-      if (fresh.length > 0) yield* Effect.tapError(appender.append(fresh), () => Effect.exit(settled))
+      if (fresh.length > 0) yield* Effect.tapError(append(fresh, count), () => Effect.exit(settled))
       // while rows stand in the log that are not in this batch, the next life has to find them too
       if (found.size > 0) { for (const id of ids) found.delete(id) }
       const next = found.size === 0 ? yield* logEnd : confirmed.cursor
       yield* settled
-      queue = queue.slice(ids.length + dead.length)
+      queue = queue.slice(count)
       const rest = queue
       const isLow = more && rest.length > 0 && rest.length <= rows * readBatches / 2
       const statements = Effect.andThen(
@@ -206,14 +226,14 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
       pending = yield* Effect.forkIn(statements, scope, { startImmediately: true })
       confirmed.cursor = next
       yield* Metric.update(Metrics.outboxDrained, ids.length)
-    } else queue = queue.slice(dead.length)
+    } else queue = queue.slice(count)
     const full = queue.length > 0 || more
     if (!full) {
       yield* settled
       // all that waits has been seen: what else was found has been deleted before
       found.clear()
     }
-    return { rows: ids.length + dead.length, full }
+    return { rows: count, full }
   })
   const drain: Drain = { step }
   return drain
