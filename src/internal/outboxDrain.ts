@@ -35,11 +35,14 @@ export const BatchRows = Context.Reference<number>("effect-auditlog/internal/out
 /** Bytes of records that are read from the database at once, about: bounds the memory that long records take. */
 const readBytesMax = 8 * 1024 * 1024
 
+/** While more rows wait than are read at once, a batch is so many times as large: each costs two flushes, here and there. */
+const backlogFactor = 2
+
 /**
  * Batches that are read from the database at once. Each reading steps over what was deleted since the last vacuum, 3 ms
  * for 100 000 rows, so there should be few; and it holds up a deletion, so none should take longer than an append.
  */
-const readBatches = 4
+const readBatches = 8
 
 export interface DrainOptions {
   readonly sql: SqlClient
@@ -155,13 +158,15 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
     readonly dead: ReadonlyArray<readonly [OutboxSession.WaitingRow, string]>
   }
 
+  const size = (): number => more ? rows * backlogFactor : rows
+
   /** From a row of the queue on, as many records as one transaction of the log can carry. */
   const take = (from: number): Batch => {
     const records: Array<Codec.Encoded> = []
     const ids: Array<string> = []
     const dead: Array<readonly [OutboxSession.WaitingRow, string]> = []
     let bytes = 0
-    for (let i = from; i < queue.length && i < from + rows; i++) {
+    for (let i = from; i < queue.length && i < from + size(); i++) {
       const row = queue[i]!
       const record = OutboxRows.toRecord(row, session.outbox, limits)
       if (Result.isFailure(record)) {
@@ -185,7 +190,7 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
   const append = Effect.fnUntraced(function*(records: ReadonlyArray<Codec.Encoded>, next: number) {
     const appending = yield* Effect.forkIn(appender.append(records), scope, { startImmediately: true })
     yield* Effect.yieldNow
-    if (queue.length >= next + rows) following = take(next)
+    if (queue.length >= next + size()) following = take(next)
     yield* Fiber.join(appending)
   })
 
