@@ -1,65 +1,33 @@
 /**
  * What a relay does with the rows of an outbox: each of them once in the log, in order, whatever was there before.
  */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Metric, Redacted, type Scope, Stream } from "effect"
-import { SqlClient } from "effect/sql"
 import * as Fs from "node:fs"
-import { FileAppender, OutboxRelay, OutboxSchema, SqlOutbox } from "../src/index.ts"
+import { FileAppender, OutboxSchema, SqlOutbox } from "../src/index.ts"
 import { FilePort } from "../src/internal/filePort.ts"
 import * as Metrics from "../src/internal/metrics.ts"
 import * as OutboxSession from "../src/internal/outboxSession.ts"
-import type { Sql } from "./sqlClient.ts"
+import {
+  admitDeletes,
+  drain,
+  drained,
+  lines,
+  numbered,
+  numbers,
+  provide,
+  refuseDeletes,
+  run,
+  stage,
+  until,
+  withPort
+} from "./relaySupport.ts"
 import { contents, type Database, kinds } from "./sqlSupport.ts"
 import { plainLines, readRecords, temporaryLog } from "./support.ts"
 
-/** Stages records outside of Effect's transactions, as other programs do. */
-const stage = (sql: Sql, records: ReadonlyArray<object>) => {
-  const { text, values } = OutboxSchema.outboxStatement(OutboxSchema.dialectOf(sql), records)
-  return Effect.asVoid(sql.unsafe(text, values))
-}
-
-const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
-const numbered = (from: number, to: number) => numbers(from, to).map((n) => ({ n }))
-
-const provide = (sql: Sql) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  effect.pipe(Effect.provideService(SqlClient.SqlClient, sql), Effect.provide(NodeFileSystem.layer))
-
-const drain = (sql: Sql, path: string, options: Partial<OutboxRelay.Options> = {}) =>
-  OutboxRelay.drain({ path, ...options }).pipe(provide(sql))
-
-const run = (sql: Sql, path: string, options: Partial<OutboxRelay.Options> = {}) =>
-  OutboxRelay.run({ path, poll: "50 millis", ...options }).pipe(provide(sql))
-
-/** Runs with a file port of which some calls are replaced. */
-const withPort = (replaced: Partial<FilePort>) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(FilePort, (port) => Effect.provideService(effect, FilePort, Object.assign({}, port, replaced)))
-
 /** What a reader of the library shows. */
 const shown = (path: string) => Effect.map(readRecords(path), (records) => records.map(({ fields }) => fields["n"]))
-
-/** What stands in the file, line by line, read without any code of the library. */
-const lines = (path: string) =>
-  Fs.existsSync(path) ? plainLines(Fs.readFileSync(path, "utf8")).map(({ record }) => record["n"]) : []
-
-/** Waits for a condition, and says what was there instead if it does not come. */
-const until = <A>(what: string, look: Effect.Effect<A, unknown>, holds: (value: A) => boolean) =>
-  Effect.gen(function*() {
-    const deadline = performance.now() + 15_000
-    for (;;) {
-      const value = yield* look
-      if (holds(value)) return
-      if (performance.now() > deadline) {
-        throw new Error(`${what} did not happen in 15 s; last: ${JSON.stringify(value)}`)
-      }
-      yield* Effect.sleep(10)
-    }
-  })
-
-const drained = (path: string, count: number) =>
-  until(`${count} lines`, Effect.sync(() => lines(path)), (found) => found.length >= count)
 
 for (const kind of kinds()) {
   describe(`a relay on ${kind.name}`, () => {
@@ -73,17 +41,6 @@ for (const kind of kinds()) {
           yield* body({ ...database, path: yield* temporaryLog })
         }))
     }
-
-    /** Makes every deletion of rows fail, as a database does that goes away after the append. */
-    const refuseDeletes = (sql: Sql) =>
-      kind.name === "sqlite"
-        ? sql.unsafe("CREATE TRIGGER no_deletes BEFORE DELETE ON audit_outbox BEGIN SELECT RAISE(ABORT, 'no'); END")
-        : Effect.andThen(
-          sql.unsafe("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$"),
-          sql.unsafe("CREATE TRIGGER no_deletes BEFORE DELETE ON audit_outbox EXECUTE FUNCTION no()")
-        )
-    const admitDeletes = (sql: Sql) =>
-      sql.unsafe(kind.name === "sqlite" ? "DROP TRIGGER no_deletes" : "DROP TRIGGER no_deletes ON audit_outbox")
 
     check("takes all rows to the log in order, and leaves an empty table", ({ path, sql }) =>
       Effect.gen(function*() {
