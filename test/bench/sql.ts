@@ -1,16 +1,18 @@
 /**
  * What an audit row costs a transaction on PostgreSQL, with 16 connections that do nothing else, and how fast a relay
- * drains. The three kinds of transaction take turns, so that what else the machine does hits them alike.
+ * drains. The kinds of transaction take turns, so that what else the machine does hits them alike. Two of them are by
+ * hand: plain `pg`, prepared statements, and as audit row a line of text in a table that has nothing but that.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Path from "node:path"
+import { Pool } from "pg"
 import { OutboxRelay, OutboxSchema, SqlOutbox } from "../../src/index.ts"
 import { Postgres, whyNoPostgres } from "../servers/postgres.ts"
 import { openPostgres, openSqlite, order } from "../sqlClient.ts"
 import { Audit, granted } from "../support.ts"
-import { type Bench, interleave, type Settings, type Side } from "./harness.ts"
+import { type Bench, interleave, type Row, type Settings, type Side } from "./harness.ts"
 
 const connections = 16
 const roundMillis = 1500
@@ -21,6 +23,8 @@ export const rows = {
   plain: "transactions, no audit row",
   one: "transactions, 1 audit row",
   ten: "transactions, 10 audit rows",
+  handPlain: "by hand with pg, no audit row",
+  handOne: "by hand with pg, 1 row in a bare table",
   drained: "rows drained from PostgreSQL"
 } as const
 
@@ -59,6 +63,36 @@ const transactions = (sql: SqlClient.SqlClient): ReadonlyArray<Side> => {
   return [side(rows.plain, 0), side(rows.one, 1), side(rows.ten, 10)]
 }
 
+/** Transactions as a program writes them that wants no more than a line of text in a table. */
+const byHand = (pool: Pool): ReadonlyArray<Side> => {
+  let orders = 0
+  const perSecond = async (staged: boolean) => {
+    const start = performance.now()
+    let done = 0
+    const loop = async () => {
+      while (performance.now() < start + roundMillis) {
+        const client = await pool.connect()
+        await client.query({ name: "begin", text: "BEGIN" })
+        const order = { name: "order", text: "INSERT INTO orders (id) VALUES ($1)", values: [`hand ${orders++}`] }
+        await client.query(order)
+        if (staged) {
+          const values = [JSON.stringify(granted("admin"))]
+          await client.query({ name: "audit", text: "INSERT INTO bare_audit (record) VALUES ($1)", values })
+        }
+        await client.query({ name: "commit", text: "COMMIT" })
+        client.release()
+        done++
+      }
+    }
+    await Promise.all(Array.from({ length: connections }, loop))
+    return { rate: (done * 1000) / (performance.now() - start) }
+  }
+  return [
+    { name: rows.handPlain, run: () => perSecond(false) },
+    { name: rows.handOne, run: () => perSecond(true) }
+  ]
+}
+
 const drain = (
   name: string,
   dialect: OutboxSchema.Dialect,
@@ -87,6 +121,12 @@ const drain = (
   }
 }
 
+/** What is missing of the transactions of one row in those of another. */
+const cost = (measured: ReadonlyArray<Row>, without: string, withRow: string): string => {
+  const rate = (row: string) => measured.find(({ name }) => name === row)?.values["rate"]?.median ?? Number.NaN
+  return `${Math.round(100 * (1 - rate(withRow) / rate(without)))} %`
+}
+
 const prepare = (client: SqlClient.SqlClient) =>
   Effect.andThen(OutboxSchema.migration, client`CREATE TABLE orders (id text PRIMARY KEY)`).pipe(
     Effect.provideService(SqlClient.SqlClient, client)
@@ -108,19 +148,29 @@ export const sql: Bench = {
         )
         const client = yield* openPostgres(server.url(), { maxConnections: connections })
         yield* prepare(client)
-        sides.push(...transactions(client), drain(rows.drained, "pg", client, settings))
+        yield* client`CREATE TABLE bare_audit (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, record text NOT NULL)`
+        const pool = yield* Effect.acquireRelease(
+          Effect.sync(() => new Pool({ connectionString: server.url(), max: connections })),
+          (pool) => Effect.promise(() => pool.end())
+        )
+        sides.push(...transactions(client), ...byHand(pool), drain(rows.drained, "pg", client, settings))
       }
       const sqlite = yield* openSqlite(Path.join(settings.directory, "bench.db"))
       yield* prepare(sqlite)
       sides.push(drain("rows drained from SQLite", "sqlite", sqlite, settings))
       // compiled code and filled caches: the first round of a process measures neither
       if (!settings.quick) yield* Effect.promise(() => interleave(sides, 1))
+      const measured = yield* Effect.promise(() => interleave(sides, rounds))
       return {
-        rows: yield* Effect.promise(() => interleave(sides, rounds)),
+        rows: measured,
         rounds,
         findings: why === undefined
           ? [
-            `PostgreSQL with fsync, ${connections} connections that do nothing but insert an order and its audit rows.`
+            `PostgreSQL with fsync, ${connections} connections that do nothing but insert an order and its audit rows.`,
+            `One audit row costs ${
+              cost(measured, rows.plain, rows.one)
+            } of the transactions; by hand, of those by hand, ` +
+            `${cost(measured, rows.handPlain, rows.handOne)}.`
           ]
           : [`Without PostgreSQL: ${why}.`]
       }
