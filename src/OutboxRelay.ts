@@ -2,9 +2,9 @@
  * Takes committed rows from an outbox to the log: each of them once, in the order of their numbers, through the death of
  * this process at any point, lost connections, commits whose outcome is unknown, and a second relay.
  *
- * It reads the lowest rows, appends them as one transaction of the log, and deletes them when they are durable. What a
- * relay that died had appended and not deleted is found in the log before anything is appended again. docs/sql.md tells
- * why it holds.
+ * It reads the lowest rows, appends them as transactions of the log, and deletes each batch when it is durable, while the
+ * next one is appended. What a relay that died had appended and not deleted is found in the log before anything is
+ * appended again. docs/sql.md tells why it holds.
  *
  * @since 0.1.0
  */

@@ -1,6 +1,6 @@
 /**
  * What a relay that died has left in the log: it appends a batch before it deletes the rows, so those rows may be there
- * already. The cursor that is kept with every deletion says where to begin, so that what is read is one batch of this
+ * already. The cursor that is kept with every deletion says where to begin, so that what is read is two batches of this
  * outbox and what others have written since.
  */
 import * as Effect from "effect/Effect"
