@@ -8,6 +8,7 @@ import { TestClock } from "effect/testing"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { type Cursor, LogReader, Segment } from "../src/index.ts"
+import { LineBuffer } from "../src/internal/lineBuffer.ts"
 import { LineWriter } from "./faultyLog.ts"
 import { run, temporaryLog, testFile } from "./support.ts"
 
@@ -154,6 +155,62 @@ describe("a follower", () => {
       assert.isAbove(Fs.statSync(live).size, length)
       assert.deepStrictEqual(yield* take(3), ["Truncated", 3, 4])
     }).pipe(withFiles))
+
+  it.live("says that the file was cut, and shows nothing but what is in it, at whichever look it is cut", () =>
+    Effect.gen(function*() {
+      const real = yield* FileSystem.FileSystem
+      const other = new LineWriter()
+      // what stands there after the cut: nothing yet, or more than before
+      for (const after of ["", line(other, 7) + line(other, 8)]) {
+        // it has begun to poll by then
+        for (let cutAt = 0; cutAt < 30; cutAt++) {
+          const live = yield* temporaryLog
+          const writer = new LineWriter()
+          Fs.writeFileSync(live, `${line(writer, 0)}half`)
+          const [first] = yield* Stream.runCollect(Stream.take(LogReader.readPlaced(live), 1))
+          let looks = 0
+          const look = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+            Effect.suspend(() => {
+              if (looks++ === cutAt) Fs.writeFileSync(live, after)
+              return effect
+            })
+          const open: typeof real.open = (path, options) =>
+            Effect.map(look(real.open(path, options)), (file) => {
+              const read: typeof file.read = (into, options) => look(file.read(into, options))
+              const looking: typeof file = Object.create(file, {
+                stat: { value: look(file.stat) },
+                read: { value: read }
+              })
+              return looking
+            })
+          const appended = after === "" ? line(writer, 1) : ""
+          const seen = yield* LogReader.follow(live, { from: first!.cursor, poll: "5 millis" }).pipe(
+            Stream.map(describeEntry),
+            Stream.tap((entry) =>
+              Effect.sync(() => {
+                if (entry === "Truncated" && appended !== "") Fs.appendFileSync(live, appended)
+              })
+            ),
+            Stream.takeUntil((entry) => typeof entry === "number"),
+            Stream.runCollect,
+            Effect.catchTag("CursorLost", () => Effect.succeed(["CursorLost"])),
+            Effect.timeout("5 seconds"),
+            Effect.provideService(FileSystem.FileSystem, { ...real, open })
+          ).pipe(Effect.catchTag("TimeoutError", () => Effect.succeed(["nothing"])))
+          // rewritten between a look and the read after it, the first of them is read where a given one stood
+          const expected = [["CursorLost"], ...(after === "" ? [1] : [7, 8]).map((n) => ["Truncated", n])]
+          assert.deepInclude(expected, seen, `cut before look ${cutAt}, then ${after.length} bytes`)
+        }
+      }
+    }).pipe(withFiles))
+
+  it("takes nothing from its buffer where nothing was read into it", () => {
+    const lines = new LineBuffer({ offset: 0, line: 1, lineBytesMax: 1024 })
+    // what memory happens to hold
+    lines.space(4096).fill(0x0a)
+    lines.take(0)
+    assert.deepStrictEqual([lines.start, lines.whole, lines.rest.length], [0, 0, 0])
+  })
 
   it.effect("begins at the end, or at a cursor, and continues exactly after a restart at any entry", () =>
     Effect.gen(function*() {

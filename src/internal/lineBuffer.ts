@@ -54,6 +54,8 @@ export class LineBuffer {
 
   /** Takes so many bytes, which were read into {@link space}; gives the long line that ends in them. */
   take(count: number): LongLine | undefined {
+    // a search that begins before the buffer would begin at its end, where nothing was read into it
+    if (count === 0) return undefined
     const { bytes } = this
     const before = this.filled
     const end = before + count

@@ -52,10 +52,16 @@ interface Source {
   /** Its first bytes, as far as they were there: they tell whether it is still the same. */
   head: Uint8Array
   name: string | undefined
+  /** The name that it had when reading was planned. */
+  expected: string | undefined
   done: ReadPlan.Done | undefined
   /** Where the bytes after its last newline ended when they were yielded as pending. */
   said: number
 }
+
+/** How far a segment was there: what was read of it, or given before a cursor, which is read again from further back. */
+const knownBytes = ({ done, offset }: Source): number =>
+  done === undefined || done.offset === Number.POSITIVE_INFINITY ? offset : Math.max(offset, done.offset)
 
 export class Tape<A> {
   private readonly decoder: LogDecoder
@@ -122,7 +128,7 @@ export class Tape<A> {
       const info = yield* Effect.mapError(source.opened.file.stat, unreadable(source.opened.path))
       const size = Number(info.size)
       for (const before of this.earlier) yield* this.drain(before, entries)
-      if (size !== source.offset && (yield* this.isCut(source, size))) this.restart(source, entries)
+      if (yield* this.isCut(source, size)) this.restart(source, entries)
       this.sampled = size
       if (size <= source.offset) {
         return (yield* this.advance(entries)) || entries.length > 0 ? entries : undefined
@@ -159,19 +165,21 @@ export class Tape<A> {
     source.name = SegmentFiles.nameOf(source.head)
   })
 
-  /** Whether the file is shorter than what was read of it, or begins with other bytes than before. */
+  /** Whether the file is shorter than what is known of it, or begins with other bytes than before. */
   private readonly isCut = Effect.fnUntraced(function*(this: Tape<A>, source: Source, size: number) {
-    if (size < source.offset) return true
+    if (size < knownBytes(source) || (source.expected ?? source.name) !== source.name) return true
+    if (size === source.offset) return false
     const head = yield* SegmentFiles.readAt(source.opened, new Uint8Array(source.head.length), 0)
     return Buffer.compare(head, source.head) !== 0
   })
 
   private restart(source: Source, entries: Array<A>): void {
-    entries.push(this.yielded({ _tag: "Truncated", file: source.opened.path, offset: source.offset }, undefined))
+    entries.push(this.yielded({ _tag: "Truncated", file: source.opened.path, offset: knownBytes(source) }, undefined))
     source.lines = this.newLines(0, 1)
     source.offset = 0
     source.head = new Uint8Array(0)
     source.name = undefined
+    source.expected = undefined
     source.done = undefined
     source.said = 0
   }
@@ -277,6 +285,7 @@ export class Tape<A> {
       offset: planned.offset,
       head: new Uint8Array(0),
       name: undefined,
+      expected: planned.name,
       done: planned.done,
       said: 0
     }

@@ -31,6 +31,8 @@ export interface Planned extends SegmentFiles.Listed {
   readonly offset: number
   readonly line: number
   readonly done: Done | undefined
+  /** Its name, where it was looked at: a file that has another one when it is read has been cut and written anew. */
+  readonly name?: string | undefined
 }
 
 export interface Plan {
