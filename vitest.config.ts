@@ -5,6 +5,7 @@ export default defineConfig({
     pool: "forks",
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    globalSetup: "test/bundleCommand.ts",
     // `npm test` runs the first, `npm run test:faults` the second
     projects: [
       {

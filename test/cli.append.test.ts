@@ -705,8 +705,11 @@ describe("around it", () => {
       env: environment()
     })
     expect(appended).toMatchObject({ code: 0, stdout: "", stderr: "" })
-    const shown = await run(process.execPath, [program, "cat", log], { env: environment() })
-    expect(shown).toMatchObject({ code: 0, stdout: read(log), stderr: "" })
+    const source = Path.join(project, "src/cli/bin.ts")
+    for (const each of [program, source]) {
+      const shown = await run(process.execPath, [each, "cat", log], { env: environment() })
+      expect(shown).toMatchObject({ code: 0, stdout: read(log), stderr: "" })
+    }
     expect((await run(process.execPath, [program, "--version"], { env: environment() })).stdout).toMatch(/^auditlog \d/)
     expect(read(Path.join(at, "dist/cli/LICENSES.txt"))).toMatch(/^effect 4\.\d/m)
   })
@@ -716,7 +719,7 @@ describe("around it", () => {
       const trace = Path.join(directory(), "trace")
       const strace = ["-f", "-qq", "-e", "trace=openat", "-o", trace, process.execPath, bin]
       expect(await run("strace", [...strace, ...args], { env: environment() })).toMatchObject({ code: 0, stderr: "" })
-      return read(trace).includes("/effect/dist/cli/Command.js")
+      return /\/dist\/cli\/Cli-[^/]*\.js"/.test(read(trace))
     }
     const log = newLog()
     expect(await loads("append", log, "--json", `{"n":1}`, "--sync", "never", "--size-policy", "warn")).toBe(false)

@@ -505,7 +505,7 @@ describe("an append inside", () => {
     }
     const append = ["append", log, "--json", "{}"]
     const alone = await opened(append)
-    expect(alone).toContain("appendRecords")
+    expect(alone).toContain("quickAppend")
     expect(alone).not.toMatch(/joinTransaction|transactionProtocol|transactionHub|execLog/)
     expect(await opened(["exec", log, "--", process.execPath, bin, ...append])).toMatch(/joinTransaction/)
   })

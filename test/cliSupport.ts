@@ -1,5 +1,5 @@
 /**
- * Runs the real command line, from its source, as a child process.
+ * Runs the real command line, bundled from these sources, as a child process.
  */
 import { type ChildProcessByStdio, spawn, type SpawnOptions, spawnSync } from "node:child_process"
 import * as Crypto from "node:crypto"
@@ -10,8 +10,8 @@ import type { Readable, Writable } from "node:stream"
 import { onTestFinished } from "vitest"
 import { type Ended, run } from "./support.ts"
 
-/** The program. */
-export const bin = Path.resolve(import.meta.dirname, "../src/cli/bin.ts")
+/** The program, as `bundleCommand.ts` has made it. */
+export const bin = Path.resolve(import.meta.dirname, "../dist/cli/bin.js")
 
 /** The environment without what would change the program's behaviour. */
 export const environment = (extra: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv => ({

@@ -55,7 +55,7 @@ const safeguards: ReadonlyArray<
   [
     "the resync line",
     "internal/logWriter.ts",
-    "buffer.close(Codec.resyncHead(this.head.writer, key), digest)",
+    `buffer.close(Codec.resyncHead(this.head.writer, key), "", digest)`,
     `buffer["put"]("\\n")`
   ],
   ["the check of the hash", "HashChain.ts", `parts.hash ? "ok" : "hash"`, `parts.hash ? "ok" : "ok"`],
