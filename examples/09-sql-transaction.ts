@@ -1,13 +1,16 @@
 /**
  * Audit records inside SQL transactions, and what three ways of writing them lose: `node examples/09-sql-transaction.ts`
  */
+// #region imports
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Layer, Schema, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+
 import { AuditLog, FileAppender, LogReader, OutboxRelay, OutboxSchema, SqliteClient, SqlOutbox } from "../src/index.ts"
+// #endregion imports
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "auditlog-"))
 const file = path.join(directory, "audit.jsonl")
@@ -125,4 +128,7 @@ const program = Effect.gen(function*() {
   yield* Console.log(`\n${file} holds:\n${fs.readFileSync(file, "utf8")}`)
 })
 
+// #region run
+// The database for all of them, and a FileSystem for the relay.
 await Effect.runPromise(Effect.provide(program, Layer.mergeAll(Database, NodeServices.layer)))
+// #endregion run

@@ -3,12 +3,15 @@
  *
  * node:sqlite in memory; with AUDIT_DB=postgres://… also `pg`, kysely and drizzle, on an empty database of yours.
  */
+// #region imports
 import { sql } from "drizzle-orm"
 import { drizzle } from "drizzle-orm/node-postgres"
 import { CompiledQuery, Kysely, PostgresDialect } from "kysely"
 import { DatabaseSync } from "node:sqlite"
 import { Pool } from "pg"
+
 import { OutboxSchema } from "../src/index.ts"
+// #endregion imports
 
 /** What a business transaction may fail with after its audit record is staged. */
 const charge = (order: string): void => {
