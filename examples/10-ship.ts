@@ -3,13 +3,16 @@
  *
  * To memory; with AUDIT_DB=postgres://… to a PostgreSQL of yours, whose tables `auditlog ship --setup` has made.
  */
+// #region imports
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { Console, Effect, Layer, Redacted, Schema, Stream } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+
 import { AuditLog, Destination, FileAppender, Shipper } from "../src/index.ts"
 import * as PostgresDestination from "../src/PostgresDestination.ts"
+// #endregion imports
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "auditlog-"))
 const file = path.join(directory, "audit.jsonl")
@@ -19,10 +22,12 @@ const Event = Schema.TaggedUnion({
 })
 class Audit extends AuditLog.Service<Audit>()("shipping/Audit", { schema: Event }) {}
 
+// #region connect
 const connect = (url: string) =>
   Layer.build(PgClient.layer({ url: Redacted.make(url) })).pipe(
     Effect.flatMap((client) => Effect.provide(PostgresDestination.make(), client))
   )
+// #endregion connect
 
 const url = process.env["AUDIT_DB"]
 const inMemory = Destination.makeMemory().destination
