@@ -88,7 +88,8 @@ const open = (
   })
 
 /**
- * Drains what is committed now, and returns how many rows that were. Fails with the first failure; it can be called again.
+ * Drains what is committed now, and returns how many records that were; rows that are set aside do not count. Fails with
+ * the first failure; it can be called again.
  *
  * @category running
  * @since 0.1.0
@@ -98,9 +99,9 @@ export const drain = (options: Options): Effect.Effect<number, RelayError, SqlCl
     const drain = yield* open(options, false)
     let drained = 0
     for (;;) {
-      const { rows } = yield* drain.step
+      const { dead, rows } = yield* drain.step
       if (rows === 0) return drained
-      drained += rows
+      drained += rows - dead
     }
   }))
 
@@ -213,11 +214,21 @@ export const run = (options: Options): Effect.Effect<never, RelayError, SqlClien
       failures++
       yield* OutboxMetrics.retried
       yield* Effect.logWarning(
-        `audit outbox: ${String(Cause.squash(cause))}; trying again in ${Duration.format(Duration.millis(pause))}`
+        `audit outbox: ${explained(Cause.squash(cause))}; trying again in ${Duration.format(Duration.millis(pause))}`
       )
       yield* Effect.sleep(pause)
     }
   }))
+
+/** An error with what is behind it: a driver's own message may only say that the connection failed. */
+const explained = (error: unknown): string => {
+  const parts = [String(error)]
+  for (let cause = error instanceof Error ? error.cause : undefined; cause instanceof Error; cause = cause.cause) {
+    if (parts.length === 4) break
+    if (cause.message !== "" && !parts.some((part) => part.includes(cause.message))) parts.push(cause.message)
+  }
+  return parts.join(": ")
+}
 
 /** Between two starts of a relay that cannot work as it is configured. */
 const restart = Duration.seconds(30)

@@ -87,7 +87,8 @@ for (const kind of kinds()) {
           yield* put(`{"n":4}`, { at: "yesterday" })
           yield* put(`{"n":5}`, { trace: "none" })
           yield* put(`{ "n": 12345678901234567890 }`)
-          assert.strictEqual(yield* drain(sql, path), 9)
+          // the seven that are set aside do not count
+          assert.strictEqual(yield* drain(sql, path), 2)
           const text = Fs.readFileSync(path, "utf8")
           assert.deepStrictEqual(lines(path).length, 2)
           assert.include(text, `"n":12345678901234567890`)

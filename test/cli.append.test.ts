@@ -688,6 +688,12 @@ describe("around it", () => {
     expect(completions.stdout).toContain("--size-policy")
   })
 
+  it("says which Node it needs where an older one runs it", async () => {
+    const older = `data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.20.2"})`
+    const { code, stderr } = await run(process.execPath, ["--import", older, bin, "--version"], { env: environment() })
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/^auditlog: Node 22\.19 or later is needed; .*\n$/)])
+  })
+
   it("runs compiled as it does from source", async () => {
     const at = directory()
     const project = Path.resolve(import.meta.dirname, "..")

@@ -98,7 +98,24 @@ describe.skipIf(noPostgres)("to PostgreSQL", () => {
     const log = logOf(zero, one)
     const env = { AUDIT_DB }
     const before = await auditlog(["status", log])
-    expect([before.code, before.stdout]).toEqual([0, "it was never shipped\n"])
+    expect([before.code, before.stdout]).toEqual([0, "it was never shipped: there is no .source file beside it\n"])
+    const unasked = await auditlog([
+      "status",
+      log,
+      "--to",
+      `http://127.0.0.1:${await deadPort()}/v1/logs`,
+      "--to",
+      "env:AUDIT_DB"
+    ], { env })
+    expect([unasked.code, unasked.stderr]).toEqual([2, expect.stringContaining("run the setup first")])
+
+    const scope = Effect.runSync(Scope.make())
+    onTestFinished(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    const other = await Effect.runPromise(Scope.provide(collector, scope))
+    const both = ["--to", other.url, "--durability", "process", "--also", "env:AUDIT_DB", "--once"]
+    const also = await auditlog(["ship", log, ...both], { env })
+    expect(also.stderr).toMatch(/postgres has 0 bytes of .*run the setup first/)
+    expect([also.code, other.records.length]).toEqual([0, 2])
 
     const missing = await auditlog(["ship", log, "--to", "env:AUDIT_DB", "--once"], { env })
     expect(missing.code).toBe(2)
@@ -472,6 +489,22 @@ describe("to collectors", () => {
     expect(to.stderr).toContain("Nothing is skipped")
     expect(jsonLines(to.stdout)).toMatchObject([{ destinations: [{ state: "stopped", shippedBytes: null }] }])
     expect(to.code).toBe(1)
+  })
+
+  it("does not take a file for a log that is none, and says where there is no log", async () => {
+    const log = newLog()
+    const to = ["--to", `http://127.0.0.1:${await deadPort()}/v1/logs`, "--durability", "process", "--once"]
+    for (const text of ["# Notes\n\nof a meeting\n", "SQLite format 3\0\x10\0", "\n\n"]) {
+      Fs.writeFileSync(log, text)
+      const { code, stderr } = await auditlog(["ship", log, ...to])
+      expect(stderr).toContain(
+        `auditlog: ${log} is no log: there is no JSON object in its first 64 KiB. Nothing was shipped`
+      )
+      expect([code, Fs.existsSync(`${log}.source`)]).toEqual([2, false])
+    }
+    Fs.unlinkSync(log)
+    const { code, stderr } = await auditlog(["status", log])
+    expect([code, stderr]).toEqual([2, `auditlog: there is no log ${log}\n`])
   })
 
   it("ships on when nobody reads its JSON any more", async () => {

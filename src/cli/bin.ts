@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Fs from "node:fs"
-import { enableCompileCache } from "node:module"
+import * as Module from "node:module"
 import { homedir } from "node:os"
 import { join } from "node:path"
 
@@ -18,7 +18,7 @@ const keepCompiledCode = (): void => {
   try {
     const home = homedir()
     if (Fs.statSync(home).uid !== process.getuid?.()) return
-    enableCompileCache(join(process.env["XDG_CACHE_HOME"] ?? join(home, ".cache"), "auditlog"))
+    Module.enableCompileCache(join(process.env["XDG_CACHE_HOME"] ?? join(home, ".cache"), "auditlog"))
   } catch {
     // without a home there is no cache
   }
@@ -36,4 +36,10 @@ const start = async (): Promise<void> => {
   return main()
 }
 
-await start()
+/** The major version of the oldest Node that runs this, which is the `engines` of package.json. */
+const nodeMajorMin = 22
+
+if (Number.parseInt(process.versions.node, 10) < nodeMajorMin) {
+  process.stderr.write(`auditlog: Node 22.19 or later is needed; ${process.execPath} is ${process.version}\n`)
+  process.exitCode = 2
+} else await start()

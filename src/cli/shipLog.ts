@@ -11,6 +11,7 @@ import * as Fs from "node:fs"
 import { dirname, resolve } from "node:path"
 import * as Destination from "../Destination.ts"
 import * as FileAppender from "../FileAppender.ts"
+import * as SourceFile from "../internal/sourceFile.ts"
 import * as Segment from "../Segment.ts"
 import * as Shipper from "../Shipper.ts"
 import * as AppenderOptions from "./appenderOptions.ts"
@@ -46,24 +47,50 @@ export const failure = (
   error: Destination.DestinationUnavailable | Destination.DestinationRejected | Output.Failure
 ): Output.Failure => error._tag === "Failure" ? error : Output.failure(`auditlog: ${Output.printable(error.message)}`)
 
-/** A destination that is down when the command starts is tried again and holds up no other, unless it is to ship once. */
+/**
+ * A destination that is down when the command starts is tried again and holds up no other, unless it is to ship once. One
+ * that nobody depends on holds up no other in any case, also when it refuses.
+ */
 const open = Effect.fnUntraced(function*(
   url: string,
   { file, once, setup }: Arguments,
-  durability: Destination.Durability | undefined
+  durability: Destination.Durability | undefined,
+  isRequired: boolean
 ) {
   const connect = DestinationUrl.open(url, { log: file, setup })
   return yield* connect.pipe(
-    Effect.catchIf(
-      (error) => error._tag === "DestinationUnavailable" && !once,
-      (error) =>
-        error._tag === "DestinationUnavailable"
-          ? LateDestination.make({ name: error.destination, connect, durability })
-          : Effect.fail(error)
-    ),
-    Effect.mapError(failure)
+    Effect.catch((error) =>
+      error._tag !== "Failure" && (!isRequired || (error._tag === "DestinationUnavailable" && !once))
+        ? LateDestination.make({ name: error.destination, connect, durability })
+        : Effect.fail(failure(error))
+    )
   )
 })
+
+/** As much of a file as shows whether it is a log. */
+const sampleBytes = 64 * 1024
+
+const isObject = (line: string): boolean => {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
+/** Whether a file begins as JSON lines do. Damage among them is shipped: it is evidence too. */
+const isLog = (file: string): boolean => {
+  const fd = Fs.openSync(file, "r")
+  try {
+    const sample = new Uint8Array(sampleBytes)
+    const text = Buffer.from(sample.buffer, 0, Fs.readSync(fd, sample)).toString("utf8")
+    const lines = text.split("\n")
+    return text === "" || lines.some(isObject) || (lines.length === 1 && text.startsWith("{"))
+  } finally {
+    Fs.closeSync(fd)
+  }
+}
 
 /** What is there is looked at before anything is made beside it. */
 const inspect = (file: string): Effect.Effect<void, Output.Failure> =>
@@ -71,7 +98,14 @@ const inspect = (file: string): Effect.Effect<void, Output.Failure> =>
     const shown = Output.printable(file)
     const stat = Fs.statSync(file, { throwIfNoEntry: false })
     if (stat !== undefined && !stat.isFile()) return Effect.fail(Output.failure(`auditlog: ${shown} is no file`))
-    if (stat !== undefined) return Effect.void
+    if (stat !== undefined) {
+      // what was shipped before goes on, whatever has become of its beginning
+      if (SourceFile.exists(resolve(file)) || isLog(file)) return Effect.void
+      return Effect.fail(Output.failure(
+        `auditlog: ${shown} is no log: there is no JSON object in its first ${sampleBytes / 1024} KiB. ` +
+          `Nothing was shipped; name the file that is appended to`
+      ))
+    }
     const folder = dirname(resolve(file))
     if (!Fs.existsSync(folder)) {
       return Effect.fail(Output.failure(`auditlog: ${shown}: there is no directory ${Output.printable(folder)}`))
@@ -157,8 +191,8 @@ export const run = Effect.fnUntraced(function*(args: Arguments): Effect.fn.Retur
   yield* inspect(file)
   const all = { concurrency: "unbounded" } as const
   const [required, others] = yield* Effect.all([
-    Effect.forEach(to, (url) => open(url, args, durability), all),
-    Effect.forEach(also, (url) => open(url, args, undefined), all)
+    Effect.forEach(to, (url) => open(url, args, durability, true), all),
+    Effect.forEach(also, (url) => open(url, args, undefined, false), all)
   ], all)
   const stopped = (error: Shipper.ShipperError): Output.Failure =>
     new Output.Failure({

@@ -5,13 +5,15 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { resolve } from "node:path"
+import * as Fs from "node:fs"
+import { dirname, resolve } from "node:path"
 import * as Destination from "../Destination.ts"
 import { errorCode, FilePort } from "../internal/filePort.ts"
 import * as ShipLock from "../internal/shipLock.ts"
 import * as SourceFile from "../internal/sourceFile.ts"
 import { SourceReader } from "../internal/sourceReader.ts"
 import { Diverged, SourceUnreadable } from "../internal/sourceSegments.ts"
+import * as Segment from "../Segment.ts"
 import * as DestinationUrl from "./destinationUrl.ts"
 import * as Output from "./output.ts"
 import { failure } from "./shipLog.ts"
@@ -85,17 +87,25 @@ export const run: (
       )
   })
   const tell = (text: string) => Effect.catchTag(Output.stdout(text), "StdoutClosed", () => Effect.void)
-  if (source === undefined) {
-    return yield* tell(
-      args.json ? `${JSON.stringify({ source: null, shipping: false, destinations: [] })}\n` : "it was never shipped\n"
-    )
+  if (
+    source === undefined &&
+    (!Fs.existsSync(dirname(live)) || Segment.pick(live, Fs.readdirSync(dirname(live))).length === 0)
+  ) {
+    return yield* Output.failure(`auditlog: there is no log ${Output.printable(args.file)}`)
   }
-  const shipping = yield* ShipLock.isTaken(source.id)
+  const shipping = source !== undefined && (yield* ShipLock.isTaken(source.id))
   const destinations: Array<Standing> = []
   const unasked: Array<string> = []
   for (const url of args.to) {
     const asked = yield* DestinationUrl.open(url, { log: live, setup: false }).pipe(
-      Effect.flatMap((destination) => standingOf(destination, source, live)),
+      Effect.flatMap((
+        destination
+      ): Effect.Effect<Standing, Destination.DestinationUnavailable | Destination.DestinationRejected> =>
+        source === undefined
+          // there is no name to ask for; that it answers is all that can be said
+          ? Effect.succeed({ destination: destination.name, shippedBytes: null, unshippedBytes: null, problem: "" })
+          : standingOf(destination, source, live)
+      ),
       Effect.catchTag(["DestinationUnavailable", "DestinationRejected"], (error) => {
         unasked.push(...failure(error).lines)
         return Effect.succeed<Standing>({
@@ -108,7 +118,11 @@ export const run: (
     )
     destinations.push(asked)
   }
-  const report = { source: Destination.formatSource(source), shipping, destinations }
+  const report = {
+    source: source === undefined ? null : Destination.formatSource(source),
+    shipping,
+    destinations
+  }
   yield* tell(args.json ? `${JSON.stringify(report)}\n` : text(report))
   if (unasked.length > 0) return yield* Output.failure(...unasked)
   const isOther = destinations.some(({ problem }) => problem !== "")
@@ -116,13 +130,17 @@ export const run: (
 })
 
 const text = (report: {
-  readonly source: string
+  readonly source: string | null
   readonly shipping: boolean
   readonly destinations: ReadonlyArray<Standing>
 }): string =>
   [
-    `source ${report.source}`,
-    report.shipping ? "a shipper is running on this machine" : "no shipper is running on this machine",
+    ...(report.source === null
+      ? ["it was never shipped: there is no .source file beside it"]
+      : [
+        `source ${report.source}`,
+        report.shipping ? "a shipper is running on this machine" : "no shipper is running on this machine"
+      ]),
     // what could not be asked is told on stderr
     ...report.destinations.filter(({ shippedBytes }) => shippedBytes !== null).map((
       { destination, problem, shippedBytes, unshippedBytes }

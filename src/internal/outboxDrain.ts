@@ -61,11 +61,11 @@ type Failure = SqlError | OutboxError
 
 export interface Drain {
   /**
-   * Drains one batch. `full` says that more rows may wait; then the database may still be deleting the batch when this
+   * Drains one batch; of its rows so many are dead. `full` says that more rows may wait; then the database may still be deleting the batch when this
    * returns, and what becomes of that is told by the next call.
    */
   readonly step: Effect.Effect<
-    { readonly rows: number; readonly full: boolean },
+    { readonly rows: number; readonly dead: number; readonly full: boolean },
     AuditError | Failure | ReadError,
     FileSystem.FileSystem
   >
@@ -204,7 +204,7 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
     if (queue.length === 0) {
       found.clear()
       yield* advance
-      return { rows: 0, full: false }
+      return { rows: 0, dead: 0, full: false }
     }
     const { dead, ids, records } = following ?? take(0)
     following = undefined
@@ -238,7 +238,7 @@ export const open = Effect.fnUntraced(function*(options: DrainOptions) {
       // all that waits has been seen: what else was found has been deleted before
       found.clear()
     }
-    return { rows: count, full }
+    return { rows: count, dead: dead.length, full }
   })
   const drain: Drain = { step }
   return drain

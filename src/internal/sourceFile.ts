@@ -107,6 +107,9 @@ export const load = (live: string): Source | undefined => {
   }
 }
 
+/** Whether a log has been shipped from here. */
+export const exists = (live: string): boolean => Fs.existsSync(pathOf(live))
+
 /** The source of a log, which is made if there is none. Throws {@link SourceFileError}. */
 export const loadOrCreate = (live: string): Source => {
   const path = pathOf(live)
