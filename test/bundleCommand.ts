@@ -7,7 +7,7 @@ import * as Path from "node:path"
 
 const root = Path.resolve(import.meta.dirname, "..")
 
-export default (): void => {
+export const setup = (): void => {
   execFileSync(process.execPath, [Path.join(root, "node_modules/rolldown/bin/cli.mjs"), "-c"], {
     cwd: root,
     stdio: ["ignore", "ignore", "inherit"]
