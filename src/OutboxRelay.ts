@@ -26,6 +26,7 @@ import * as Stream from "effect/Stream"
 import { resolve } from "node:path"
 import type { AuditError } from "./AuditError.ts"
 import * as FileAppender from "./FileAppender.ts"
+import { explain } from "./internal/errorChain.ts"
 import * as OutboxBell from "./internal/outboxBell.ts"
 import * as OutboxDrain from "./internal/outboxDrain.ts"
 import * as OutboxMetrics from "./internal/outboxMetrics.ts"
@@ -213,22 +214,14 @@ export const run = (options: Options): Effect.Effect<never, RelayError, SqlClien
       const pause = Math.round(most * (0.5 + 0.5 * Math.random()))
       failures++
       yield* OutboxMetrics.retried
+      const error = Cause.squash(cause)
+      const problem = explain(String(error), error instanceof Error ? error.cause : undefined)
       yield* Effect.logWarning(
-        `audit outbox: ${explained(Cause.squash(cause))}; trying again in ${Duration.format(Duration.millis(pause))}`
+        `audit outbox: ${problem}; trying again in ${Duration.format(Duration.millis(pause))}`
       )
       yield* Effect.sleep(pause)
     }
   }))
-
-/** An error with what is behind it: a driver's own message may only say that the connection failed. */
-const explained = (error: unknown): string => {
-  const parts = [String(error)]
-  for (let cause = error instanceof Error ? error.cause : undefined; cause instanceof Error; cause = cause.cause) {
-    if (parts.length === 4) break
-    if (cause.message !== "" && !parts.some((part) => part.includes(cause.message))) parts.push(cause.message)
-  }
-  return parts.join(": ")
-}
 
 /** Between two starts of a relay that cannot work as it is configured. */
 const restart = Duration.seconds(30)

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Fs from "node:fs"
 import { OutboxSchema } from "../src/index.ts"
-import { auditlog, start } from "./cliSupport.ts"
+import { auditlog, lines, start } from "./cliSupport.ts"
 import type { Sql } from "./sqlClient.ts"
 import { contents, kinds } from "./sqlSupport.ts"
 import { rolesIn, temporaryDirectory, temporaryLog } from "./support.ts"
@@ -16,6 +16,16 @@ const stage = (sql: Sql, roles: ReadonlyArray<string>) => {
 }
 
 const text = (path: string): string => Fs.existsSync(path) ? Fs.readFileSync(path, "utf8") : ""
+
+it.live("a relay says why it cannot connect, and tries again", () =>
+  Effect.gen(function*() {
+    const path = yield* temporaryLog
+    // nobody listens on the port of tcpmux
+    const child = start(["relay", "--database", "postgres://ada@127.0.0.1:1/shop", path])
+    const said = yield* Effect.promise(() => lines(child.stderr, 1))
+    assert.match(said.join(""), /Failed to connect.*ECONNREFUSED.*; trying again in/)
+    assert.isNull(child.exitCode)
+  }))
 
 for (const kind of kinds()) {
   describe(`the command on ${kind.name}`, () => {
@@ -39,6 +49,7 @@ for (const kind of kinds()) {
         yield* sql`INSERT INTO audit_outbox ${sql.insert({ record: "{\u001b" })}`
         const bad = yield* command("relay", "--once", path)
         assert.match(bad.stderr, /error: audit outbox: row 3 can never be a record/)
+        assert.match(bad.stderr, /^auditlog: 0 drained$/m)
         const dead = yield* command("outbox", "--json")
         assert.strictEqual(dead.code, 1)
         assert.deepInclude(JSON.parse(dead.stdout), { waiting: 0, dead: 1, oldestSeconds: 0 })

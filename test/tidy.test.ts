@@ -25,6 +25,7 @@ const modules: ReadonlyArray<string> = [
   "internal/recordEncoder.ts",
   "internal/appendContext.ts",
   "AuditLog.ts",
+  "internal/errorChain.ts",
   "internal/outboxBell.ts",
   "OutboxSchema.ts",
   "SqlOutbox.ts",

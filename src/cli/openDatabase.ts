@@ -6,6 +6,7 @@
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { explain } from "../internal/errorChain.ts"
 import * as SqliteClient from "../SqliteClient.ts"
 import * as Output from "./output.ts"
 import type { Database } from "./postgresClient.ts"
@@ -59,10 +60,4 @@ export const open = (database: Option.Option<string>): Effect.Effect<Database, O
  */
 export const describe = (
   error: { readonly _tag: string; readonly message: string; readonly cause?: unknown }
-): string => {
-  const parts = [error.message]
-  for (let cause = error.cause, depth = 0; cause instanceof Error && depth < 4; cause = cause.cause, depth++) {
-    if (cause.message !== "" && !parts.includes(cause.message)) parts.push(cause.message)
-  }
-  return Output.printable(parts.join(": "))
-}
+): string => Output.printable(explain(error.message, error.cause))

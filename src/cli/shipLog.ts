@@ -92,6 +92,17 @@ const isLog = (file: string): boolean => {
   }
 }
 
+/**
+ * Whether there is a log: its live file, or a segment of it.
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const isThere = (file: string): boolean => {
+  const folder = dirname(resolve(file))
+  return Fs.existsSync(folder) && Segment.pick(file, Fs.readdirSync(folder)).length > 0
+}
+
 /** What is there is looked at before anything is made beside it. */
 const inspect = (file: string): Effect.Effect<void, Output.Failure> =>
   Effect.suspend(() => {
@@ -110,7 +121,7 @@ const inspect = (file: string): Effect.Effect<void, Output.Failure> =>
     if (!Fs.existsSync(folder)) {
       return Effect.fail(Output.failure(`auditlog: ${shown}: there is no directory ${Output.printable(folder)}`))
     }
-    return Segment.pick(file, Fs.readdirSync(folder)).length > 0
+    return isThere(file)
       ? Effect.void
       : Output.stderr([`auditlog: warning: there is no log ${shown} yet`])
   })

@@ -5,18 +5,16 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Fs from "node:fs"
-import { dirname, resolve } from "node:path"
+import { resolve } from "node:path"
 import * as Destination from "../Destination.ts"
 import { errorCode, FilePort } from "../internal/filePort.ts"
 import * as ShipLock from "../internal/shipLock.ts"
 import * as SourceFile from "../internal/sourceFile.ts"
 import { SourceReader } from "../internal/sourceReader.ts"
 import { Diverged, SourceUnreadable } from "../internal/sourceSegments.ts"
-import * as Segment from "../Segment.ts"
 import * as DestinationUrl from "./destinationUrl.ts"
 import * as Output from "./output.ts"
-import { failure } from "./shipLog.ts"
+import { failure, isThere } from "./shipLog.ts"
 
 /**
  * The arguments of `auditlog status`.
@@ -87,10 +85,7 @@ export const run: (
       )
   })
   const tell = (text: string) => Effect.catchTag(Output.stdout(text), "StdoutClosed", () => Effect.void)
-  if (
-    source === undefined &&
-    (!Fs.existsSync(dirname(live)) || Segment.pick(live, Fs.readdirSync(dirname(live))).length === 0)
-  ) {
+  if (source === undefined && !isThere(live)) {
     return yield* Output.failure(`auditlog: there is no log ${Output.printable(args.file)}`)
   }
   const shipping = source !== undefined && (yield* ShipLock.isTaken(source.id))

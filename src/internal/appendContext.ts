@@ -61,7 +61,8 @@ export const trace = (fiber: Fiber.Fiber<unknown, unknown>): string | undefined 
 }
 
 // A span costs 6.5 µs, several times that where the caches are cold: worth it only where the program traces, that is where
-// a span is current and goes further than Effect's default tracer, which keeps it to itself. A stack trace for it would cost 16 µs more, and would show this file.
+// a span is current and goes further than Effect's default tracer, which keeps it to itself. A stack trace for it would
+// cost 16 µs more, and would show this file.
 export const traced = <B, E>(
   name: string,
   fiber: Fiber.Fiber<unknown, unknown>,
