@@ -251,6 +251,8 @@ const make = <A>(
     ? AppendContext.countError
     : (error: AuditError.AuditError) => Effect.andThen(AppendContext.countError(error), refuse(error))
   const { limits } = appender
+  // out of an outbox a line is longer by the identity of its row
+  const source = refuse === undefined ? undefined : ""
   const store = (
     span: string,
     records: ReadonlyArray<Codec.Encoded>,
@@ -263,9 +265,7 @@ const make = <A>(
       : stored
   }
 
-  const admit = (record: Codec.Encoded): Exit.Exit<Prepared, AuditError.AuditError> => {
-    // out of an outbox a line is longer by the identity of its row
-    const encoded = refuse === undefined ? record : { ...record, source: "" }
+  const admit = (encoded: Codec.Encoded): Exit.Exit<Prepared, AuditError.AuditError> => {
     const admitted = SizePolicy.admit(limits, encoded)
     if (Result.isFailure(admitted)) return Exit.fail(AuditError.make(admitted.failure))
     const { oversize, sizeBytes } = admitted.success
@@ -273,7 +273,7 @@ const make = <A>(
   }
 
   const prepare = (record: A, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<Prepared, AuditError.AuditError> => {
-    const encoded = encoder(record, { at: AppendContext.timestamp(fiber), trace: AppendContext.trace(fiber) })
+    const encoded = encoder(record, { at: AppendContext.timestamp(fiber), trace: AppendContext.trace(fiber), source })
     return ready(encoded) ? admit(encoded.value) : Effect.flatMap(encoded, admit)
   }
 

@@ -46,7 +46,12 @@ export interface Encoded {
  */
 export const encode = (
   json: unknown,
-  options: { readonly at: string; readonly trace?: string | undefined; readonly value: unknown }
+  options: {
+    readonly at: string
+    readonly trace?: string | undefined
+    readonly value: unknown
+    readonly source?: string | undefined
+  }
 ): Result.Result<Encoded, InvalidRecord> => {
   if (typeof json !== "object" || json === null || Array.isArray(json) || JsonLine.isRawJson(json)) {
     const kind = json === null ? "null" : Array.isArray(json) ? "an array" : `a ${typeof json}`
@@ -69,7 +74,8 @@ export const encode = (
     at: options.at,
     trace: options.trace,
     tag: typeof tag === "string" ? tag : undefined,
-    value: options.value
+    value: options.value,
+    source: options.source
   })
 }
 

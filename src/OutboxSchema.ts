@@ -267,9 +267,9 @@ export const outboxStatement = (
   const limits: SizePolicy.Limits = { ...SizePolicy.limitsDefault, ...options.limits }
   const at = options.at?.toISOString()
   const rows = Array.from(records, (record): Row => {
-    const encoded = Codec.encode(record, { at: at ?? "", value: record })
+    const encoded = Codec.encode(record, { at: at ?? "", value: record, source: "" })
     if (Result.isFailure(encoded)) throw AuditError.make(encoded.failure)
-    const admitted = SizePolicy.admit(limits, { ...encoded.success, source: "" })
+    const admitted = SizePolicy.admit(limits, encoded.success)
     if (Result.isFailure(admitted)) throw AuditError.make(admitted.failure)
     return { at, trace: undefined, record: `{${encoded.success.fields}}` }
   })

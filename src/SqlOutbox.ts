@@ -13,15 +13,13 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import * as Scheduler from "effect/Scheduler"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { Connection } from "effect/sql/SqlConnection"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import * as AuditError from "./AuditError.ts"
 import type { Buffered } from "./AuditRecord.ts"
 import * as Codec from "./Codec.ts"
 import * as AppendContext from "./internal/appendContext.ts"
-import * as OutboxBell from "./internal/outboxBell.ts"
+import * as OutboxInsert from "./internal/outboxInsert.ts"
 import { Outbox } from "./Outbox.ts"
 import * as OutboxSchema from "./OutboxSchema.ts"
 import * as SizePolicy from "./SizePolicy.ts"
@@ -55,57 +53,9 @@ const CurrentGuard = Context.Reference<Guard | undefined>("effect-auditlog/SqlOu
   defaultValue: () => undefined
 })
 
-/** What stands for the path of a log in messages. */
-const target = "the table audit_outbox"
-
-const unavailable = (error: SqlError, what: string, committed: AuditError.Committed): AuditError.AuditError =>
-  AuditError.make(
-    new AuditError.Unavailable({
-      path: target,
-      problem: `${what} (${error.reason._tag}: ${error.message})`,
-      committed,
-      isRetryable: error.isRetryable,
-      cause: error
-    })
-  )
-
-/** The connection of the transaction that is open in the fiber; its second half is the depth of savepoints. */
+/** The transaction that is open in the fiber. */
 const levelOf = (sql: SqlClient.SqlClient, fiber: Fiber.Fiber<unknown, unknown>) =>
   Context.getOrUndefined(fiber.context, sql.transactionService)
-
-// Between the check that the transaction is open and the insert no other fiber may run: it could end the transaction,
-// and on SQLite begin one of its own on the same connection.
-const together = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.provideService(effect, Scheduler.PreventSchedulerYield, true)
-
-const ringing = Effect.sync(OutboxBell.ring)
-
-const insert = (
-  sql: SqlClient.SqlClient,
-  dialect: OutboxSchema.Dialect,
-  connection: Connection,
-  rows: ReadonlyArray<OutboxSchema.Row>,
-  notify: boolean
-): Effect.Effect<void, AuditError.AuditError> => {
-  const { text, values } = OutboxSchema.insertStatement(dialect, rows, notify)
-  // wakes the relays after the commit; dies if the transaction of this fiber has ended
-  const open = sql.afterCommit(ringing)
-  let isOpen = false
-  // few nodes of Effect: they are a good part of what the client does for a statement
-  return together(Effect.matchCauseEffect(
-    Effect.flatMap(open, () => {
-      isOpen = true
-      return connection.execute(text, values, undefined)
-    }),
-    {
-      onSuccess: () => Effect.void,
-      onFailure: (cause) =>
-        isOpen
-          ? Effect.mapError(Effect.failCause(cause), (error) => unavailable(error, "staging failed", "no"))
-          : Effect.fail(AuditError.make(new AuditError.TransactionClosed()))
-    }
-  ))
-}
 
 /** Leaves a row that makes the COMMIT fail, unless a savepoint takes it back. */
 const refuse = (sql: SqlClient.SqlClient, error: AuditError.AuditError): Effect.Effect<void> =>
@@ -116,7 +66,8 @@ const refuse = (sql: SqlClient.SqlClient, error: AuditError.AuditError): Effect.
     if (guard !== undefined) guard.problem ??= error.message
     const place = OutboxSchema.dialectOf(sql) === "pg" ? "$1" : "?"
     const text = `INSERT INTO audit_outbox_refusal (reason) VALUES (${place})`
-    return together(Effect.andThen(sql.afterCommit(ringing), level[0].execute(text, [error.message], undefined))).pipe(
+    const refusal = level[0].execute(text, [error.message], undefined)
+    return OutboxInsert.together(Effect.andThen(sql.afterCommit(OutboxInsert.wake()), refusal)).pipe(
       // PostgreSQL refuses everything in a transaction in which a statement has failed, its COMMIT too
       Effect.catchCause(() =>
         Effect.sync(() => {
@@ -144,18 +95,26 @@ export const make: (options?: Options) => Effect.Effect<Outbox["Service"], never
         const level = levelOf(sql, fiber)
         if (level === undefined) return Effect.fail(AuditError.make(new AuditError.NoTransaction()))
         if (records.length === 0) return Effect.succeed([])
+        const receipts = records.map((record) => buffered(limits, record))
         const rows = records.map(toRow)
-        const inserted = rows.length <= OutboxSchema.statementRowsMax
-          ? insert(sql, dialect, level[0], rows, notify)
-          : Effect.forEach(
-            Array.from(
-              { length: Math.ceil(rows.length / OutboxSchema.statementRowsMax) },
-              (_, i) => rows.slice(i * OutboxSchema.statementRowsMax, (i + 1) * OutboxSchema.statementRowsMax)
-            ),
-            (some) => insert(sql, dialect, level[0], some, notify),
-            { discard: true }
-          )
-        return Effect.as(inserted, records.map((record) => buffered(limits, record)))
+        const statement = (some: ReadonlyArray<OutboxSchema.Row>) => OutboxSchema.insertStatement(dialect, some, notify)
+        if (rows.length <= OutboxSchema.statementRowsMax) {
+          return OutboxInsert.insert(sql, fiber, level, statement(rows), receipts)
+        }
+        const parts = Array.from(
+          { length: Math.ceil(rows.length / OutboxSchema.statementRowsMax) },
+          (_, i) => rows.slice(i * OutboxSchema.statementRowsMax, (i + 1) * OutboxSchema.statementRowsMax)
+        )
+        return Effect.as(
+          Effect.forEach(
+            parts,
+            (part) => Effect.suspend(() => OutboxInsert.insert(sql, fiber, level, statement(part), [])),
+            {
+              discard: true
+            }
+          ),
+          receipts
+        )
       })
     return Outbox.of({
       limits,
@@ -177,7 +136,7 @@ export const make: (options?: Options) => Effect.Effect<Outbox["Service"], never
               error instanceof Failed
                 ? error.error
                 : isSqlError(error)
-                ? unavailable(
+                ? OutboxInsert.unavailable(
                   error,
                   ended ? "the COMMIT failed" : "the transaction did not begin",
                   outcome(error, ended)
@@ -202,14 +161,17 @@ const outcome = (error: SqlError, ended: boolean): AuditError.Committed =>
 
 const toRow = ({ at, fields, trace }: Codec.Encoded): OutboxSchema.Row => ({ at, trace, record: `{${fields}}` })
 
-const buffered = (limits: SizePolicy.Limits, record: Codec.Encoded): Buffered => ({
-  writer: undefined,
-  seq: undefined,
-  bytes: Codec.lineBytesMax(record.fieldsBytes, limits.key, ""),
-  hash: undefined,
-  durability: "buffered",
-  oversize: SizePolicy.isOversize(limits, { ...record, source: "" })
-})
+const buffered = ({ key, sizePolicy }: SizePolicy.Limits, { fieldsBytes }: Codec.Encoded): Buffered => {
+  const bytes = Codec.lineBytesMax(fieldsBytes, key, "")
+  return {
+    writer: undefined,
+    seq: undefined,
+    bytes,
+    hash: undefined,
+    durability: "buffered",
+    oversize: bytes > sizePolicy.limitBytes
+  }
+}
 
 /**
  * The outbox as a service, on the client that is provided.
@@ -240,10 +202,11 @@ export const stage = (records: Iterable<object>): Effect.Effect<void, AuditError
         const one = Codec.encode(record, {
           at: AppendContext.timestamp(fiber),
           trace: AppendContext.trace(fiber),
-          value: record
+          value: record,
+          source: ""
         })
         if (Result.isFailure(one)) return Exit.fail(AuditError.make(one.failure))
-        const admitted = SizePolicy.admit(outbox.limits, { ...one.success, source: "" })
+        const admitted = SizePolicy.admit(outbox.limits, one.success)
         if (Result.isFailure(admitted)) return Exit.fail(AuditError.make(admitted.failure))
         encoded.push(one.success)
       }

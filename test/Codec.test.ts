@@ -40,7 +40,8 @@ describe("encode", () => {
         at,
         trace: "t",
         tag: "RoleGranted",
-        value
+        value,
+        source: undefined
       })
     )
     assert.deepStrictEqual([encode({}).fields, encode({}).fieldsBytes, encode({}).tag], ["", 0, undefined])

@@ -2,9 +2,10 @@
  * Staged records exist if and only if their transaction committed, on every database, whatever ends the transaction.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scheduler, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { type AuditLog, Outbox, SizePolicy, SqlOutbox } from "../src/index.ts"
+import * as OutboxBell from "../src/internal/outboxBell.ts"
 import { order, type Sql } from "./sqlClient.ts"
 import { contents, kinds } from "./sqlSupport.ts"
 import { Audit, granted } from "./support.ts"
@@ -18,6 +19,31 @@ const auditOn = (sql: Sql, options?: SqlOutbox.Options) =>
     Effect.map((context) => Effect.provideContext(Audit, context)),
     Effect.flatten
   )
+
+/** A scheduler that lets a fiber give way once, at one of its operations. */
+class YieldsOnce extends Scheduler.MixedScheduler {
+  #left: number
+  constructor(operation: number) {
+    super()
+    this.#left = operation
+  }
+  override shouldYield(): boolean {
+    return --this.#left === 0
+  }
+}
+
+type Yields = <A>(effect: Effect.Effect<A>) => Effect.Effect<A>
+
+const anywhere = Array.from({ length: 60 }, (_, i): { readonly before: number; readonly yields: Yields } => ({
+  before: 0,
+  yields: Effect.provideService(Scheduler.Scheduler, new YieldsOnce(i + 1))
+}))
+
+/** Effect's own scheduler, whose budget of operations ends about where the append is. */
+const nearTheEnd = Array.from({ length: 300 }, (_, i): { readonly before: number; readonly yields: Yields } => ({
+  before: i,
+  yields: Effect.provideService(Scheduler.MaxOpsBeforeYield, 300)
+}))
 
 const nothing = { orders: [], staged: [], refusals: 0 }
 
@@ -197,6 +223,102 @@ for (const kind of kinds()) {
           assert.deepStrictEqual(yield* contents(sql), { orders: ["a"], staged: ["a"], refusals: 0 })
         })
     )
+
+    check(
+      "refuses the append of a fiber that outlives its savepoint, while the transaction around it is open",
+      ({ log, pay, sql }) =>
+        Effect.gen(function*() {
+          for (const end of [Effect.void, Effect.fail("back")]) {
+            const stragglers: Array<Fiber.Fiber<Exit.Exit<unknown, unknown>>> = []
+            const ended = yield* Deferred.make<void>()
+            const late = Effect.andThen(Deferred.await(ended), Effect.exit(log.append(granted("late"))))
+            const inner = Effect.forkDetach(late).pipe(
+              Effect.map((fiber) => stragglers.push(fiber)),
+              Effect.andThen(end)
+            )
+            yield* sql.withTransaction(Effect.gen(function*() {
+              yield* Effect.exit(sql.withTransaction(inner))
+              yield* Deferred.succeed(ended, undefined)
+              assert.strictEqual(reasonOf(yield* Fiber.join(stragglers[0]!)), "TransactionClosed")
+            }))
+          }
+          yield* sql.withTransaction(pay("a"))
+          assert.deepStrictEqual(yield* contents(sql), { orders: ["a"], staged: ["a"], refusals: 0 })
+        })
+    )
+
+    // The fiber gives way at each of its first operations in turn, and the others take their chance: the transaction of
+    // the straggler commits, and on SQLite the next one, which is rolled back, has the same connection.
+    check(
+      "stages the record of a straggler in its own transaction or not at all, whenever the fiber gives way",
+      ({ log, pay, sql }) =>
+        Effect.gen(function*() {
+          const acknowledged: Array<string> = []
+          for (const [round, { before, yields }] of [...anywhere, ...nearTheEnd].entries()) {
+            const id = `late ${round}`
+            const straggle = Effect.gen(function*() {
+              for (let i = 0; i < before; i++) yield* Effect.sync(() => {})
+              return yield* Effect.exit(log.append(granted(id)))
+            })
+            const straggler = yield* sql.withTransaction(
+              Effect.forkDetach(
+                yields(straggle),
+                { startImmediately: true }
+              )
+            )
+            yield* Effect.exit(sql.withTransaction(
+              pay("never").pipe(Effect.andThen(Fiber.await(straggler)), Effect.andThen(Effect.fail("back")))
+            ))
+            const exit = yield* Fiber.join(straggler)
+            if (Exit.isSuccess(exit)) acknowledged.push(id)
+            else assert.strictEqual(reasonOf(exit), "TransactionClosed", `round ${round}`)
+          }
+          assert.deepStrictEqual((yield* contents(sql)).staged, acknowledged)
+        })
+    )
+
+    if (kind.name === "pg") {
+      for (const heard of [false, true]) {
+        check(
+          `refuses an append that waits behind the COMMIT of its transaction, ${heard ? "with" : "without"} a relay`,
+          ({ another, log, pay, sql }) =>
+            Effect.gen(function*() {
+              if (heard) {
+                yield* Effect.acquireRelease(
+                  Effect.sync(() => OutboxBell.listen(() => {})),
+                  (stop) => Effect.sync(stop)
+                )
+              }
+              yield* sql.unsafe(`CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+                'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END'`)
+              yield* sql`CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION hold()`
+              const other = yield* another
+              const late = yield* Deferred.make<void>()
+              const straggle = Effect.andThen(Deferred.await(late), Effect.exit(log.append(granted("late"))))
+              const [fiber, straggler] = yield* other.withTransaction(Effect.gen(function*() {
+                yield* other`SELECT pg_advisory_xact_lock(1)::text`
+                const forked = yield* Deferred.make<Fiber.Fiber<Exit.Exit<unknown, unknown>>>()
+                const fiber = yield* Effect.forkChild(sql.withTransaction(
+                  Effect.andThen(
+                    pay("a"),
+                    Effect.flatMap(Effect.forkDetach(straggle), (_) => Deferred.succeed(forked, _))
+                  )
+                ))
+                // not through `other`: a transaction sees one state of this view
+                const held = sql`SELECT 1 FROM pg_stat_activity
+                  WHERE datname = current_database() AND query = 'COMMIT' AND wait_event_type = 'Lock'`
+                yield* Effect.repeat(held, { until: (rows) => rows.length > 0 })
+                yield* Deferred.succeed(late, undefined)
+                return [fiber, yield* Deferred.await(forked)] as const
+              }))
+              yield* Fiber.join(fiber)
+              assert.strictEqual(reasonOf(yield* Fiber.join(straggler)), "TransactionClosed")
+              assert.deepStrictEqual(yield* contents(sql), { orders: ["a"], staged: ["a"], refusals: 0 })
+            })
+        )
+      }
+    }
 
     check(
       "runs the log's own transaction as one of the database, and an inner one as a savepoint",

@@ -28,6 +28,7 @@ const modules: ReadonlyArray<string> = [
   "internal/errorChain.ts",
   "internal/outboxBell.ts",
   "OutboxSchema.ts",
+  "internal/outboxInsert.ts",
   "SqlOutbox.ts",
   "SqliteClient.ts",
   "Segment.ts",

@@ -14,6 +14,9 @@ export const listen = (listener: () => void): () => void => {
   }
 }
 
+/** Whether anybody listens. */
+export const isHeard = (): boolean => listeners.size > 0
+
 export const ring = (): void => {
   for (const listener of listeners) listener()
 }

@@ -15,6 +15,7 @@ import * as JsonLine from "./jsonLine.ts"
 interface Stamped {
   readonly at: string
   readonly trace: string | undefined
+  readonly source: string | undefined
 }
 
 /** Where the schema allows, the effect is an `Exit` that is already there. */
@@ -64,7 +65,7 @@ export const make = (schema: Schema.ConstraintEncoder<unknown>): RecordEncoder =
     value: unknown,
     stamp: Stamped
   ): Effect.Effect<Codec.Encoded, AuditError.AuditError> => {
-    const encoded = Codec.encode(json, { at: stamp.at, trace: stamp.trace, value })
+    const encoded = Codec.encode(json, { at: stamp.at, trace: stamp.trace, value, source: stamp.source })
     if (Result.isFailure(encoded)) return Exit.fail(AuditError.make(encoded.failure))
     return JsonLine.mayHideNonFinite(encoded.success.fields)
       ? Effect.as(refuseNonFinite(value), encoded.success)
