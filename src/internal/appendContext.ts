@@ -34,9 +34,11 @@ export const warnOversize = Effect.fnUntraced(
   }
 )
 
-// toISOString costs 0.5 µs, and at full speed many records fall into one millisecond.
+// toISOString costs 0.5 µs, several times that where the caches are cold, and a second has many records.
 let stampedMillis = Number.NaN
 let stamped = ""
+let second = Number.NaN
+let toSecond = ""
 
 /** 9999-12-31T23:59:59.999Z: later years have more than four digits, and RFC 3339 has no form for them. */
 const millisMax = 253_402_300_799_999
@@ -45,7 +47,13 @@ export const timestamp = (fiber: Fiber.Fiber<unknown, unknown>): string => {
   // a clock that is out of range is wrong by thousands of years; the record counts more than its time
   const millis = Math.min(Math.max(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), 0), millisMax)
   if (millis !== stampedMillis) {
-    stamped = new Date(millis).toISOString()
+    const seconds = Math.floor(millis / 1000)
+    if (seconds !== second) {
+      toSecond = new Date(seconds * 1000).toISOString().slice(0, -"000Z".length)
+      second = seconds
+    }
+    const thousandths = Math.trunc(millis) - seconds * 1000
+    stamped = toSecond + (thousandths > 99 ? "" : thousandths > 9 ? "0" : "00") + thousandths + "Z"
     stampedMillis = millis
   }
   return stamped
@@ -69,6 +77,6 @@ export const traced = <B, E>(
   records: number,
   effect: Effect.Effect<B, E>
 ): Effect.Effect<B, E> =>
-  fiber.cache.span === undefined || fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
+  fiber.cache.span === undefined || (fiber.cache.tracer ?? Tracer.nativeTracer) === Tracer.nativeTracer
     ? effect
     : Effect.withSpan(effect, name, { attributes: { "auditlog.records": records }, captureStackTrace: false })
