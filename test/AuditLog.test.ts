@@ -1,5 +1,5 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Effect, Layer, Schema, Tracer } from "effect"
+import { Clock, Context, Effect, Layer, Schema, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Fs from "node:fs"
 import { type Appender, AuditError, AuditLog, type AuditRecord, FileAppender, SizePolicy } from "../src/index.ts"
@@ -81,6 +81,23 @@ describe("append", () => {
       assert.deepStrictEqual(
         plainLines(yield* memory.text).map(({ stamp }) => stamp["at"]),
         ["2026-11-23T09:15:02.114Z", "2026-11-23T09:15:02.114Z", "2026-11-23T10:15:02.114Z"]
+      )
+    }))
+
+  it.effect("stamps whatever a clock says as RFC 3339 has it, and the nearest time that it can for what it has not", () =>
+    Effect.gen(function*() {
+      const { log, memory } = yield* openMemoryLog()
+      const second = Date.UTC(2026, 10, 23, 9, 15, 59)
+      const last = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
+      const times = [0, 7, 999, 1000, 1042, second, second + 999, second + 1000, second + 99.9, second - 1, last]
+      const clock = yield* Clock.Clock
+      for (const millis of [...times, -1, -Infinity, last + 1, Infinity]) {
+        const says: Clock.Clock = Object.assign(Object.create(clock), { currentTimeMillisUnsafe: () => millis })
+        yield* Effect.provideService(log.append(granted("a")), Clock.Clock, says)
+      }
+      assert.deepStrictEqual(
+        plainLines(yield* memory.text).map(({ stamp }) => stamp["at"]),
+        [...times, 0, 0, last, last].map((millis) => new Date(millis).toISOString())
       )
     }))
 
