@@ -56,6 +56,11 @@ for (const kind of kinds()) {
         const shown = yield* command("outbox")
         assert.match(shown.stdout, /1 set aside[^]*row 3, .*: at character/)
         assert.notInclude(shown.stdout, "\u001b")
+
+        yield* sql`UPDATE audit_outbox_state SET version = 2`
+        const newer = yield* command("outbox")
+        assert.deepStrictEqual([newer.code, newer.stdout], [2, ""])
+        assert.match(newer.stderr, /its tables have version 2, and this command knows version 1/)
       }))
 
     it.live("runs until it is told to stop, beside a second one that stands by and takes over", () =>

@@ -238,7 +238,10 @@ describe.skipIf(noPostgres)("to PostgreSQL", () => {
     sealedBefore(25 * hour)
     expect((await once("--to", "env:LATE")).code).toBe(2)
     expect(Fs.existsSync(segment)).toBe(true)
-    expect((await once()).code).toBe(0)
+    expect(await once()).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining(`removing ${Path.basename(segment)}, which every destination has (1 record)`)
+    })
     expect(Fs.existsSync(segment)).toBe(false)
     // the record of that is in the log, and there
     expect(Fs.readFileSync(log, "utf8")).toContain(`"_tag":"auditlog/SegmentRemoved"`)
@@ -340,6 +343,14 @@ describe.skipIf(noPostgres)("to PostgreSQL", () => {
     const fetched = await auditlog(["fetch", "env:AUDIT_DB", "--source", idOf(log)], { env })
     expect(fetched.code).toBe(1)
     expect(fetched.stderr).toContain("NOT SOUND")
+    // a name that `repair` would take is only that of a file
+    expect(fetched.stderr).not.toContain(`auditlog repair ${idOf(log)}`)
+    expect(fetched.stderr).toContain(
+      "auditlog repair moves damage out of the log, or out of a file fetched with --output"
+    )
+    const copy = Path.join(directory(), "copy.jsonl")
+    const written = await auditlog(["fetch", "env:AUDIT_DB", "--source", idOf(log), "--output", copy], { env })
+    expect(written.stderr).toContain(`auditlog repair ${copy}`)
     server?.query(`DELETE FROM auditlog.line WHERE source = '${idOf(log)}' AND position = 0`)
     const hole = await auditlog(["fetch", "env:AUDIT_DB", "--source", idOf(log)], { env })
     expect([hole.code, hole.stdout]).toEqual([1, ""])
@@ -407,6 +418,7 @@ describe.skipIf(noNats)("to NATS JetStream", () => {
       "--setup"
     ])
     expect([replicated.code, replicated.stderr]).toEqual([2, expect.stringContaining("replicas > 1 not supported")])
+    expect(replicated.stderr).toContain("?replicas=1 for a single one")
     const shipped = await auditlog(["ship", log, "--to", url, "--durability", "pageCache", "--once"])
     expect([shipped.code, shipped.stdout]).toEqual([0, ""])
     const fetched = await auditlog(["fetch", url])
@@ -559,6 +571,8 @@ describe("wrong usage", () => {
     [["ship", "audit.jsonl", "--to", "nats://x/A?replicas=x", "--setup"], "it must be a number from 1 to 5"],
     [["ship", "audit.jsonl", "--to", "nats://x/A?subject=a%20b"], "it must be letters, digits"],
     [["ship", "audit.jsonl", "--to", "nats://x/A?creds=/nowhere/a.creds"], "/nowhere/a.creds cannot be read (ENOENT)"],
+    [["ship", "audit.jsonl", "--to", "nats://x/A?replica=1"], "no parameter \"replica\"; it has subject, replicas"],
+    [["ship", "audit.jsonl", "--to", "nats://x/A?sync=yes"], "it must be always"],
     [["ship", ".", "--to", "nats://127.0.0.1:1/AUDIT"], ". is no file"],
     [["ship", "no/audit.jsonl", "--to", "nats://127.0.0.1:1/AUDIT"], "there is no directory"],
     [["ship", "audit.jsonl", "--to", "https://x/v1/logs", "--once"], "promises only process"],

@@ -114,13 +114,25 @@ const postgres = Effect.fnUntraced(function*(text: string, { setup }: Options) {
   return yield* Effect.provide(PostgresDestination.make(options), client)
 })
 
+const natsParameters: ReadonlySet<string> = new Set(["subject", "replicas", "creds", "ca", "cert", "key", "sync"])
+
 const nats = Effect.fnUntraced(function*(text: string, { setup }: Options) {
   const parts = /^([a-z]+):\/\/(?:([^@/]*)@)?([^/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(text)
   if (parts === null) return yield* noUrl(text)
   const [, scheme = "", userinfo, hosts = "", path = "", query = ""] = parts
   const stream = path === "" ? undefined : path
   const parameters = new URLSearchParams(query)
+  // all of them are our own, unlike those of PostgreSQL, whose drivers pass over what they do not know
+  const unknown = Array.from(parameters.keys()).find((name) => !natsParameters.has(name))
+  if (unknown !== undefined) {
+    return yield* Output.failure(
+      `auditlog: a destination nats:// has no parameter ${JSON.stringify(unknown)}; it has ` +
+        Array.from(natsParameters).join(", ")
+    )
+  }
   const parameter = (name: string): string | undefined => parameters.get(name) ?? undefined
+  const sync = parameter("sync")
+  if (sync !== undefined && sync !== "always") return yield* wrongParameter("sync", sync, "always, or left out")
   const replicas = parameter("replicas") ?? "3"
   if (!/^[1-5]$/.test(replicas)) return yield* wrongParameter("replicas", replicas, "a number from 1 to 5")
   const [user, password] = userinfo?.split(":").map(decodeURIComponent) ?? []
@@ -139,7 +151,7 @@ const nats = Effect.fnUntraced(function*(text: string, { setup }: Options) {
     caFile: parameter("ca"),
     certFile: parameter("cert"),
     keyFile: parameter("key"),
-    syncAlways: parameter("sync") === "always"
+    syncAlways: sync === "always"
   })
 })
 

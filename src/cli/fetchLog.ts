@@ -173,7 +173,8 @@ const say = (
     : []
   const [id, there] = [Destination.formatSource(source), Output.printable(destination.name)]
   if (!json) {
-    const text = VerifyText.render({ ...report, log: `${id} at ${there}` }, false).trimEnd().split("\n")
+    const named = { ...report, log: `${id} at ${there}` }
+    const text = VerifyText.render(named, false, output).trimEnd().split("\n")
     return Output.stderr([...text, ...earlier])
   }
   const line = JSON.stringify({ source: id, destination: destination.name, ...report, log: output ?? null })

@@ -45,6 +45,14 @@ const duration = (seconds: number): string =>
 
 const report = Effect.gen(function*() {
   const sql = yield* SqlClient
+  const [state] = yield* sql<{ readonly version: number }>`SELECT version FROM audit_outbox_state`
+  if (state?.version !== OutboxSchema.version) {
+    const found = state === undefined ? "audit_outbox_state is empty" : `its tables have version ${state.version}`
+    return yield* Output.failure(
+      `auditlog: ${found}, and this command knows version ${OutboxSchema.version}; use the auditlog of the program that ` +
+        `made them`
+    )
+  }
   const backlog = yield* OutboxMetrics.backlog(sql)
   const rows = yield* sql.unsafe<DeadRow>(
     `SELECT CAST(id AS text) AS id, reason, since FROM audit_outbox_dead ORDER BY entry DESC LIMIT ${deadShownMax}`
@@ -79,7 +87,9 @@ export const run = Effect.fnUntraced(function*({ database, json, schema }: Argum
   const { layer } = yield* OpenDatabase.open(database)
   const found = yield* report.pipe(
     Effect.provide(layer),
-    Effect.catch((error) => Effect.fail(Output.failure(`auditlog: ${OpenDatabase.describe(error)}`)))
+    Effect.catch((error) =>
+      Effect.fail(error._tag === "Failure" ? error : Output.failure(`auditlog: ${OpenDatabase.describe(error)}`))
+    )
   )
   const { rows, ...counts } = found
   yield* print(json ? `${JSON.stringify({ ...counts, deadRows: rows })}\n` : render(found))

@@ -59,7 +59,9 @@ export const run = Effect.fnUntraced(function*(args: Arguments) {
       continue
     }
     const report = result.success
-    const text = args.json ? `${JSON.stringify(report)}\n` : VerifyText.render(report, args.files.length > 1)
+    const text = args.json
+      ? `${JSON.stringify(report)}\n`
+      : VerifyText.render(report, args.files.length > 1, report.log)
     yield* Effect.catchTag(Output.stdout(text), "StdoutClosed", () => Effect.void)
     if (VerifyText.isNewer(report)) {
       exitCode = 2

@@ -37,12 +37,13 @@ const count = (number: number, noun: string): string =>
   `${grouped(number)} ${number === 1 ? noun : noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`}`
 
 /**
- * The whole report, as lines. `named` puts the name of the log in front of the verdict also where it is sound.
+ * The whole report, as lines. `named` puts the name of the log in front of the verdict also where it is sound. `file` is
+ * the one that can be repaired, if there is one.
  *
  * @category rendering
  * @since 0.1.0
  */
-export const render = (report: Report.Report, named: boolean): string => {
+export const render = (report: Report.Report, named: boolean, file: string | undefined): string => {
   const faults = faultSections(report).filter(({ findings }) => findings.count > 0)
   const notes = noteSections(report).filter(({ findings }) => findings.count > 0)
   const log = printable(report.log)
@@ -57,7 +58,7 @@ export const render = (report: Report.Report, named: boolean): string => {
     ...(notes.length === 0
       ? []
       : ["", "Notes, which are no faults:", ...notes.flatMap((s) => sectionLines(s, "note"))]),
-    ...(report.sound ? [] : ["", "What to do:", ...advice(report).map((line) => `  - ${line}`)]),
+    ...(report.sound ? [] : ["", "What to do:", ...advice(report, file).map((line) => `  - ${line}`)]),
     ...(named ? [""] : [])
   ]
   return lines.map((line) => `${line}\n`).join("")
@@ -244,22 +245,27 @@ export const isNewer = ({ damageKinds, damages, ...report }: Report.Report): boo
   damages.count > 0 && damageKinds["version"] === damages.count &&
   faultKinds.every((kind) => kind === "damages" || report[kind].count === 0)
 
-const advice = (report: Report.Report): ReadonlyArray<string> => {
+const advice = (report: Report.Report, file: string | undefined): ReadonlyArray<string> => {
   if (isNewer(report)) return ["use a newer auditlog: this one does not know the version that these lines are in"]
   const isLost = report.damages.count > 0 || report.missing.count > 0
   const isChanged = report.conflicts.count > 0 || report.broken.count > 0 || report.dangling.count > 0
-  const log = printable(report.log)
   return [
     ...(report.records === 0 && report.damages.count > 0
       ? ["check the name: this does not look like an audit log"]
       : []),
-    ...(isLost || isChanged ? ["keep this file as it is, with a copy: it is the evidence"] : []),
+    ...(file !== undefined && (isLost || isChanged)
+      ? ["keep this file as it is, with a copy: it is the evidence"]
+      : []),
     ...(isLost
       ? ["look for what is missing in a backup, or where the log is shipped to; compare by writer and number"]
       : []),
     ...(isChanged ? ["find out who could write this file: a crash does not do this"] : []),
     ...(report.damages.count > 0
-      ? [`then move the damage aside, which loses none of it: auditlog repair ${log}`]
+      ? [
+        file === undefined
+          ? "the copy stays as it was shipped; auditlog repair moves damage out of the log, or out of a file fetched with --output"
+          : `then move the damage aside, which loses none of it: auditlog repair ${printable(file)}`
+      ]
       : []),
     ...(report.unchecked.count > 0 ? ["verify again with the key"] : []),
     ...(report.unauthenticated.count > 0

@@ -11,9 +11,10 @@ export const codes = {
   tooLarge: [10054],
   // the stream's limit with `discard: new`; the account's storage; the server's
   full: [10077, 10002, 10047, 10023, 10028],
-  // the stream of that name does not take this subject, or is another one; another stream has the subjects; replicas
-  // are asked for of a server without a cluster
-  invalid: [10060, 10052, 10058, 10065, 10074]
+  // the stream of that name does not take this subject, or is another one; another stream has the subjects
+  invalid: [10060, 10052, 10058, 10065],
+  // of a server without a cluster
+  replicas: [10074]
 } as const
 
 const isOneOf = (numbers: ReadonlyArray<number>, code: number | undefined): boolean =>
@@ -50,6 +51,11 @@ export const failure = (destination: string) => (error: unknown): DestinationUna
   if (isOneOf(codes.tooLarge, code)) return rejected("tooLarge")
   if (isOneOf(codes.full, code)) return rejected("full")
   if (isOneOf(codes.invalid, code)) return rejected("invalid")
+  if (isOneOf(codes.replicas, code)) {
+    const hint =
+      "a stream has three replicas by default; ask for as many as there are servers, ?replicas=1 for a single one"
+    return new DestinationRejected({ destination, reason: "invalid", problem: `${problem}: ${hint}` })
+  }
   return new DestinationUnavailable({ destination, problem, cause: error })
 }
 

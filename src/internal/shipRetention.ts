@@ -58,7 +58,14 @@ const apply = Effect.fnUntraced(function*(options: Options) {
     limits: options.limits,
     nowMillis,
     mayRemove: (path) => passed.length > 0 && passed.every((has) => has(path)),
-    append: (record) => append(record, nowMillis(), appender),
+    append: (record) =>
+      Effect.tap(
+        append(record, nowMillis(), appender),
+        () => {
+          const count = record.records === 1 ? "1 record" : `${record.records} records`
+          return tell(live, `removing ${record.segment}, which every destination has (${count})`)
+        }
+      ),
     warned: (problem) => problems.push(problem)
   })
   for (const problem of problems) yield* warn(live, problem)
@@ -66,6 +73,9 @@ const apply = Effect.fnUntraced(function*(options: Options) {
 
 const warn = (live: string, problem: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning(`audit log: ${problem}`), { "auditlog.path": live })
+
+const tell = (live: string, what: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logInfo(`audit log: ${what}`), { "auditlog.path": live })
 
 const checkMillis = 60_000
 
