@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Fs from "node:fs"
+import { childProgram } from "./childPrograms.ts"
 import { readEntries, run, temporaryLog, testFile } from "./support.ts"
 
 const processes = 4
@@ -22,8 +23,7 @@ describe("four Node processes and a Python process on one file", () => {
           Promise.all([
             ...Array.from(
               { length: processes },
-              (_, i) =>
-                run(process.execPath, [testFile("children/writer.ts"), path, `node-${i}`, String(appendsEach), "50"])
+              (_, i) => run(process.execPath, [childProgram("writer"), path, `node-${i}`, String(appendsEach), "50"])
             ),
             run("python3", [testFile("children/foreign.py"), path, "python", String(appendsEach)])
           ])
@@ -123,7 +123,7 @@ const acknowledgedIn = (output: string): ReadonlyArray<ReadonlyArray<string>> =>
 const runAndKill = async (path: string, name: string, afterMillis: number): Promise<string> => {
   const child: ChildProcess = spawn(
     process.execPath,
-    [testFile("children/writer.ts"), path, name, "1000000", "20", "transactions"],
+    [childProgram("writer"), path, name, "1000000", "20", "transactions"],
     { stdio: ["ignore", "pipe", "inherit"] }
   )
   let output = ""

@@ -12,8 +12,9 @@ import * as Path from "node:path"
 import { AuditLog, FileAppender, Segment, Verifier } from "../src/index.ts"
 import { FilePort } from "../src/internal/filePort.ts"
 import { LogDecoder } from "../src/internal/logDecoder.ts"
+import { childProgram } from "./childPrograms.ts"
 import { failWith, faultyPort } from "./faultyFileSystem.ts"
-import { run, temporaryDirectory, temporaryLog, testFile } from "./support.ts"
+import { run, temporaryDirectory, temporaryLog } from "./support.ts"
 
 class Audit extends AuditLog.Service<Audit>()("test/Rotation", {
   schema: Schema.Struct({ n: Schema.Int, text: Schema.String })
@@ -99,7 +100,7 @@ describe("rotation by size", () => {
       const path = yield* temporaryLog
       const ended = yield* Effect.promise(() =>
         Promise.all(Array.from({ length: 8 }, (_, i) =>
-          run(process.execPath, [testFile("children/writer.ts"), path, `p${i}`, "2000", "20", "rotate=64 KiB"])))
+          run(process.execPath, [childProgram("writer"), path, `p${i}`, "2000", "20", "rotate=64 KiB"])))
       )
       for (const { code, stderr } of ended) {
         assert.strictEqual(code, 0, stderr)

@@ -5,7 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Fs from "node:fs"
-import { canTrace, readEntries, readRecords, run, temporaryLog, testFile } from "./support.ts"
+import { childProgram } from "./childPrograms.ts"
+import { canTrace, readEntries, readRecords, run, temporaryLog } from "./support.ts"
 
 const skip = canTrace()
 if (skip !== undefined) console.log(`skipped: ${skip}`)
@@ -26,7 +27,7 @@ const trace = (path: string, writer: ReadonlyArray<string>, inject: ReadonlyArra
     const args = ["-f", "-qq", "-y", "-s", "120", "-o", output, "-e", calls, ...inject.flatMap((rule) => ["-e", rule])]
     // injections apply to the log alone, and -P would hide stdout
     if (inject.length > 0) args.push("-P", path)
-    const ended = await run("strace", [...args, process.execPath, testFile("children/writer.ts"), path, ...writer], {
+    const ended = await run("strace", [...args, process.execPath, childProgram("writer"), path, ...writer], {
       env: { ...process.env, UV_THREADPOOL_SIZE: "1" }
     })
     return { ended, calls: parse(Fs.readFileSync(output, "utf8"), path) }

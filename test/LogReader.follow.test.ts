@@ -9,8 +9,9 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { type Cursor, LogReader, Segment } from "../src/index.ts"
 import { LineBuffer } from "../src/internal/lineBuffer.ts"
+import { childProgram } from "./childPrograms.ts"
 import { LineWriter } from "./faultyLog.ts"
-import { run, temporaryLog, testFile } from "./support.ts"
+import { run, temporaryLog } from "./support.ts"
 
 const line = (writer: LineWriter, n: number): string => writer.lines([{ n }]).join("")
 
@@ -315,7 +316,7 @@ describe(`${writers} processes that append, and a log that is rotated every few 
         const ended = yield* Effect.promise(() =>
           Promise.all(Array.from({ length: writers }, (_, i) =>
             run(process.execPath, [
-              testFile("children/writer.ts"),
+              childProgram("writer"),
               live,
               `w${i}`,
               String(appends),

@@ -10,9 +10,9 @@ import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { rolldown } from "rolldown"
+import { childProgram } from "../childPrograms.ts"
 import { type Kind, kinds } from "../sqlSupport.ts"
-import { readRecords, temporaryDirectory, testFile } from "../support.ts"
+import { readRecords, temporaryDirectory } from "../support.ts"
 import { below, replay, seconds, seed, tell, timeoutMillis } from "./campaign.ts"
 
 /** How long the loop runs, where nobody asks for more. */
@@ -74,21 +74,8 @@ class Child {
   }
 }
 
-/** Bundles the children: they are started all the time, and most of that would be the loading of modules. */
-const bundle = async (directory: string): Promise<{ readonly writer: string; readonly relay: string }> => {
-  const build = await rolldown({
-    input: { writer: testFile("children/outboxWriter.ts"), relay: testFile("children/outboxRelay.ts") },
-    platform: "node",
-    logLevel: "silent"
-  })
-  await build.write({ dir: directory, format: "esm", entryFileNames: "[name].mjs", chunkFileNames: "[name].mjs" })
-  await build.close()
-  return { writer: Path.join(directory, "writer.mjs"), relay: Path.join(directory, "relay.mjs") }
-}
-
 /** Runs until the time is over, then lets a relay drain what is left, and returns how many died where. */
 const campaign = async (
-  scripts: { readonly writer: string; readonly relay: string },
   kind: Kind["name"],
   url: string,
   log: string,
@@ -111,8 +98,10 @@ const campaign = async (
   }
   let generation = 0
   let plan = below(points.length)
-  const newWriter = (): Child => new Child(scripts.writer, [url, `w${generation}`, String(seed + generation++)])
-  const newRelay = (): Child => new Child(scripts.relay, [url, log, points[plan++ % points.length]!, String(below(3))])
+  const newWriter = (): Child =>
+    new Child(childProgram("outboxWriter"), [url, `w${generation}`, String(seed + generation++)])
+  const newRelay = (): Child =>
+    new Child(childProgram("outboxRelay"), [url, log, points[plan++ % points.length]!, String(below(3))])
   const writers = [newWriter(), newWriter()]
   const relays = [newRelay(), newRelay()]
   try {
@@ -143,7 +132,7 @@ const campaign = async (
   } finally {
     for (const child of [...writers, ...relays]) child.kill()
   }
-  const last = new Child(scripts.relay, [url, log, "none"])
+  const last = new Child(childProgram("outboxRelay"), [url, log, "none"])
   try {
     await within("an empty outbox", [last], () => last.output.endsWith("empty\n"))
   } finally {
@@ -186,11 +175,7 @@ describe("an outbox under kills", () => {
           await server.start()
           return "server crash"
         }
-        const directory = yield* temporaryDirectory
-        const scripts = yield* Effect.promise(() => bundle(directory))
-        const hits = yield* Effect.promise(() =>
-          campaign(scripts, kind.name, url, log, fault, () => server?.describe() ?? "")
-        )
+        const hits = yield* Effect.promise(() => campaign(kind.name, url, log, fault, () => server?.describe() ?? ""))
 
         const rows = yield* Effect.retry(sql<{ id: string }>`SELECT id FROM orders`, { times: 5 })
         const committed = rows.map(({ id }) => id)

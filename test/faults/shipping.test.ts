@@ -13,6 +13,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { assert, describe, it } from "vitest"
 import { open } from "../../src/cli/destinationUrl.ts"
 import { Destination, Segment, Shipper, Verifier } from "../../src/index.ts"
+import { childProgram } from "../childPrograms.ts"
 import { because } from "../cliSupport.ts"
 import { Nats, whyNoNats } from "../servers/nats.ts"
 import { Postgres, whyNoPostgres } from "../servers/postgres.ts"
@@ -29,7 +30,7 @@ const settleMillis = 90_000
 /** Each with some hundred records. */
 const segmentBytes = 200_000
 
-const child = Path.join(import.meta.dirname, "../children/shipper.ts")
+const child = childProgram("shipper")
 
 /** What whole lines the segments of a log have, oldest first. */
 const wholeLines = (log: string): Buffer =>

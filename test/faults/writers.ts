@@ -3,7 +3,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import * as Path from "node:path"
+import { childProgram } from "../childPrograms.ts"
 
 /** How one attempt to append ended, as its process reported it. */
 export interface Report {
@@ -49,7 +49,7 @@ export interface WriterOptions {
 /** Until a process does what is waited for; far above what any of it takes. */
 const patienceMillis = 60_000
 
-const child = Path.join(import.meta.dirname, "../children/persistent.ts")
+const child = childProgram("persistent")
 
 /** One process that appends, and all that it has reported so far. */
 export class Writer {
