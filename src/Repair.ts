@@ -131,12 +131,13 @@ const run = Effect.fnUntraced(function*(file: string, options: Options) {
   )
   const open = yield* opener(quarantine, options)
   const search = yield* OpenWriters
+  const provenKeys = new Set<string>()
 
   let started = settings.dryRun ? new Map<string, Quarantine.Unfinished>() : yield* readStarted
   for (const path of paths) {
     for (let attempt = 1;; attempt++) {
       const result = yield* Effect.result(
-        RepairFile.repair(path, { settings, search, quarantine: open, started, notes })
+        RepairFile.repair(path, { settings, search, quarantine: open, started, notes, provenKeys })
       )
       if (Result.isSuccess(result)) done.files.push(result.success)
       else if (settings.force && result.failure._tag === "Changed" && attempt < attemptsMax) {

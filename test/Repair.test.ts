@@ -411,6 +411,39 @@ describe("records with an HMAC", () => {
     }))
 })
 
+describe("records under a key whose secret is another one", () => {
+  const key = { id: "k1", secret: Redacted.make("correct horse battery staple 123") }
+  const wrong = { id: "k1", secret: Redacted.make("another secret of sufficient length") }
+
+  it.effect("are not taken for altered ones, with force neither, and stay where they are", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* writeLog(path, ["one", "two", "three"], { key })
+      const before = Fs.readFileSync(path)
+      for (const force of [false, true]) {
+        const { message, reason } = yield* Effect.flip(repair(path, { keys: [wrong], force }))
+        assert.strictEqual(reason._tag, "Unsuitable")
+        assert.include(message, `none of its 3 records under the key "k1" has the HMAC that the given secret makes`)
+      }
+      assert.isTrue(Fs.readFileSync(path).equals(before))
+      assert.deepStrictEqual(Fs.readdirSync(Path.dirname(path)), ["audit.jsonl"])
+    }))
+
+  it.effect("are altered ones if an older segment shows that the secret is right", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* writeLog(path, ["one", "two"], { key })
+      Fs.renameSync(path, `${path}.1`)
+      yield* writeLog(path, ["three", "four"], { key })
+      Fs.writeFileSync(path, Fs.readFileSync(path, "utf8").replaceAll("ada", "bob"))
+      const { files } = yield* repair(path, { keys: [key], key })
+      assert.deepStrictEqual(files.map(({ damages, outcome }) => [outcome, damages]), [
+        ["sound", {}],
+        ["repaired", { hash: 2 }]
+      ])
+    }))
+})
+
 describe("what is nothing to do", () => {
   it.effect("leaves the directory as it is: a sound log, an empty file", () =>
     Effect.gen(function*() {

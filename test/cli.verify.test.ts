@@ -135,6 +135,14 @@ describe("keys", () => {
     expect(plain.code).toBe(1)
     expect(plain.stdout).toContain("12 lines without an HMAC")
   })
+
+  it("that are others are what is to be checked first, before anybody is suspected or anything moved", async () => {
+    const env = { AUDITLOG_KEY_ID: "golden-2026", AUDITLOG_KEY: "not the secret that these lines were written with" }
+    const { code, stdout } = await auditlog(["verify", "--only", hmac], { env })
+    expect(code).toBe(1)
+    expect(stdout).toContain("What to do:\n  - check the key first, if AUDITLOG_KEY is set")
+    expect(stdout).not.toContain("repair")
+  })
 })
 
 describe("what cannot be verified", () => {

@@ -249,9 +249,15 @@ const advice = (report: Report.Report, file: string | undefined): ReadonlyArray<
   if (isNewer(report)) return ["use a newer auditlog: this one does not know the version that these lines are in"]
   const isLost = report.damages.count > 0 || report.missing.count > 0
   const isChanged = report.conflicts.count > 0 || report.broken.count > 0 || report.dangling.count > 0
+  const isOtherKey = report.records === 0 && report.damages.count > 1 &&
+    report.damageKinds["hash"] === report.damages.count
   return [
     ...(report.records === 0 && report.damages.count > 0
-      ? ["check the name: this does not look like an audit log"]
+      ? [
+        isOtherKey
+          ? "check the key first, if AUDITLOG_KEY is set: with another secret than the writer's every line looks altered"
+          : "check the name: this does not look like an audit log"
+      ]
       : []),
     ...(file !== undefined && (isLost || isChanged)
       ? ["keep this file as it is, with a copy: it is the evidence"]
@@ -260,7 +266,7 @@ const advice = (report: Report.Report, file: string | undefined): ReadonlyArray<
       ? ["look for what is missing in a backup, or where the log is shipped to; compare by writer and number"]
       : []),
     ...(isChanged ? ["find out who could write this file: a crash does not do this"] : []),
-    ...(report.damages.count > 0
+    ...(report.damages.count > 0 && !isOtherKey
       ? [
         file === undefined
           ? "the copy stays as it was shipped; auditlog repair moves damage out of the log, or out of a file fetched with --output"

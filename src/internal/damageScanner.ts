@@ -33,10 +33,20 @@ export interface Tally {
   padding: number
   /** The line number of the first line in a newer version of the format. */
   newer: number | undefined
+  /** Of each key that was given: records that have the HMAC it gives, and records that name it and have another one. */
+  readonly keys: Map<string, { matching: number; other: number }>
 }
 
 export class DamageScanner {
-  readonly tally: Tally = { whole: 0, unchecked: 0, traces: 0, suspects: 0, padding: 0, newer: undefined }
+  readonly tally: Tally = {
+    whole: 0,
+    unchecked: 0,
+    traces: 0,
+    suspects: 0,
+    padding: 0,
+    newer: undefined,
+    keys: new Map()
+  }
   private readonly scanner: LineScanner.LineScanner
   private readonly digests: HashChain.Digests
   private found: Array<DamagedRange> = []
@@ -109,7 +119,9 @@ export class DamageScanner {
       case "Broken":
         return this.judgeBroken(line, bytes, parsed.kind)
       case "Record": {
-        const check = HashChain.check(bytes, parsed.stamp.key, this.digests)
+        const { key } = parsed.stamp
+        const check = HashChain.check(bytes, key, this.digests)
+        if (key !== undefined && check !== "key") this.countKey(key, check === "ok")
         if (check === "hash") return this.judgeBroken(line, bytes, check)
         if (check === "key") this.tally.unchecked++
         break
@@ -128,6 +140,13 @@ export class DamageScanner {
     const healed = last >= 0 && this.isResync(bytes.subarray(last))
     if (!healed) this.tally.suspects++
     this.add({ offset: line.offset, length: line.length + 1, kind, lines: 1, healed })
+  }
+
+  private countKey(key: string, isMatching: boolean): void {
+    const count = this.tally.keys.get(key) ?? { matching: 0, other: 0 }
+    this.tally.keys.set(key, count)
+    if (isMatching) count.matching++
+    else count.other++
   }
 
   private isResync(bytes: Uint8Array): boolean {

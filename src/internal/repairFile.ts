@@ -30,6 +30,8 @@ export interface Session {
   /** Repairs that were started before and not finished, by file name. */
   readonly started: ReadonlyMap<string, Quarantine.Unfinished>
   readonly notes: Set<string>
+  /** Keys of which a record was found that has the HMAC they give. */
+  readonly provenKeys: Set<string>
 }
 
 type Failure = Unsuitable | OpenForWriting | WritersUnknown | Changed | Unfinished
@@ -40,6 +42,7 @@ export const repair = (path: string, session: Session): Effect.Effect<FileReport
     const { settings } = session
     const source = yield* Source.open(path)
     const scanned = yield* scan(source, settings, "reading", () => Effect.void)
+    yield* assertKeys(source, scanned, session)
     yield* assertSuitable(source, scanned, settings)
     if (scanned.rangeCount === 0) {
       if (!settings.dryRun) yield* finishEarlier(source, scanned, session)
@@ -49,6 +52,27 @@ export const repair = (path: string, session: Session): Effect.Effect<FileReport
     yield* assertNoWriters(source, session)
     return yield* replace(source, scanned, session)
   }))
+
+/**
+ * With a wrong secret every record under the key looks altered, and all of them would be moved. `force` is for other
+ * risks; without the key these records stay.
+ */
+const assertKeys = (
+  { path }: Source.Source,
+  { tally }: Scanned,
+  { provenKeys }: Session
+): Effect.Effect<void, Unsuitable> => {
+  for (const [key, { matching, other }] of tally.keys) {
+    if (matching > 0) provenKeys.add(key)
+    // one alone may well have been altered
+    if (other < 2 || provenKeys.has(key)) continue
+    const problem = `none of its ${other} records under the key ${JSON.stringify(key)} has the HMAC that the given ` +
+      `secret makes, so it is probably not the secret they were written with; repair with that one, or without a key, ` +
+      `and records with an HMAC stay`
+    return Effect.fail(new Unsuitable({ file: path, problem }))
+  }
+  return Effect.void
+}
 
 const assertSuitable = (
   { path }: Source.Source,
