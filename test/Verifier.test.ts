@@ -277,6 +277,7 @@ describe("keys", () => {
         keys: [{ ...key, secret: Redacted.make("wrong") }]
       }).pipe(Effect.provide(NodeFileSystem.layer))
       assert.isAbove(wrong.damageKinds["hash"] ?? 0, 0)
+      assert.deepStrictEqual(wrong.doubtfulKeys, [{ key: "golden-2026", records: 11 }])
       assert.strictEqual(wrong.records, 0)
     }))
 

@@ -140,7 +140,7 @@ describe("keys", () => {
     const env = { AUDITLOG_KEY_ID: "golden-2026", AUDITLOG_KEY: "not the secret that these lines were written with" }
     const { code, stdout } = await auditlog(["verify", "--only", hmac], { env })
     expect(code).toBe(1)
-    expect(stdout).toContain("What to do:\n  - check the key first, if AUDITLOG_KEY is set")
+    expect(stdout).toContain("What to do:\n  - check the secret of the key \"golden-2026\" first: none of its 11 ")
     expect(stdout).not.toContain("repair")
   })
 })

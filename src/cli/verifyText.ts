@@ -249,15 +249,14 @@ const advice = (report: Report.Report, file: string | undefined): ReadonlyArray<
   if (isNewer(report)) return ["use a newer auditlog: this one does not know the version that these lines are in"]
   const isLost = report.damages.count > 0 || report.missing.count > 0
   const isChanged = report.conflicts.count > 0 || report.broken.count > 0 || report.dangling.count > 0
-  const isOtherKey = report.records === 0 && report.damages.count > 1 &&
-    report.damageKinds["hash"] === report.damages.count
+  const isOtherKey = report.doubtfulKeys.length > 0
   return [
-    ...(report.records === 0 && report.damages.count > 0
-      ? [
-        isOtherKey
-          ? "check the key first, if AUDITLOG_KEY is set: with another secret than the writer's every line looks altered"
-          : "check the name: this does not look like an audit log"
-      ]
+    ...report.doubtfulKeys.map(({ key, records }) =>
+      `check the secret of the key ${JSON.stringify(key)} first: none of its ${records} records has the HMAC that it ` +
+      `makes, as if they had been written with another one`
+    ),
+    ...(report.records === 0 && report.damages.count > 0 && !isOtherKey
+      ? ["check the name: this does not look like an audit log"]
       : []),
     ...(file !== undefined && (isLost || isChanged)
       ? ["keep this file as it is, with a copy: it is the evidence"]

@@ -62,6 +62,9 @@ export class Verification implements Here {
   private readonly fragments: Collector<Report.Damage>
   private readonly unauthenticated: Collector<Place>
   private readonly unchecked: Collector<Place>
+  /** Keys of which a record has the HMAC that they make, and of the others how many records are under them. */
+  private readonly provenKeys = new Set<string>()
+  private readonly failingKeys = new Map<string, number>()
   private readonly digests: HashChain.Digests
   private readonly scan: BlockScan
   private readonly lineBytesMax: number
@@ -174,6 +177,10 @@ export class Verification implements Here {
       resyncs: this.resyncs,
       ...faults,
       damageKinds: Object.fromEntries(this.damageKinds),
+      // one alone may well have been altered
+      doubtfulKeys: Array.from(this.failingKeys, ([key, records]) => ({ key, records })).filter(({ key, records }) =>
+        records > 1 && !this.provenKeys.has(key)
+      ),
       fragments: this.fragments.findings,
       unfinished: chain.unfinished.findings,
       incomplete: chain.transactions.incomplete.findings,
@@ -264,7 +271,11 @@ export class Verification implements Here {
       case "Record": {
         const found = HashChain.check(trimmed, parsed.stamp.key, this.digests)
         const parts = Codec.unseal(trimmed)
-        if (found === "hash" || parts === undefined) return this.damage("hash", trimmed)
+        if (found === "hash" || parts === undefined) {
+          const { key } = parsed.stamp
+          if (key !== undefined) this.failingKeys.set(key, (this.failingKeys.get(key) ?? 0) + 1)
+          return this.damage("hash", trimmed)
+        }
         // written in another way than this library's: read it as if it were in ours
         const line = canonical(parsed, parts.hash)
         reader.attach(line)
@@ -289,6 +300,7 @@ export class Verification implements Here {
       return this.damage("stamp", reader.bytes.subarray(reader.writerAt - 27, reader.hashAt + 45))
     }
     this.segments[this.segment]!.records++
+    if (this.provenKeys.size < this.keys.size && reader.key !== undefined) this.provenKeys.add(reader.key)
     if (reader.keyAt < 0 && this.hasKeys) this.unauthenticated.add(() => this.place())
     else if (reader.bytes[reader.bodyAt + 9] === 0x61 && reader.bytes[reader.bodyAt + 17] === 0x2f) this.readOwn()
   }
