@@ -180,6 +180,20 @@ describe("a target that is accepted with a warning", () => {
       const logged = yield* appendTo(path).pipe(Effect.provideService(FilePort, port))
       assert.isTrue(logged.some((line) => line.includes("tmpfs")))
     }))
+
+  it.effect("a log whose records have been written with another secret under the same id, once", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const key = { id: "k1", secret: Redacted.make("correct horse battery staple 123") }
+      const other = { id: "k1", secret: Redacted.make("another secret of sufficient length") }
+      for (let i = 0; i < 3; i++) assert.deepStrictEqual(yield* appendTo(path, { key }), [])
+      assert.deepStrictEqual(yield* appendTo(path, { key: { ...other, id: "k2" } }), [])
+      const logged = yield* appendTo(path, { key: other })
+      assert.deepStrictEqual(logged.length, 1)
+      assert.include(logged[0], `a record under the key "k1" has not the HMAC that the given secret makes`)
+      // it is a warning: whoever alters the last line must not be able to stop the log
+      assert.strictEqual((yield* readRecords(path)).length, 5)
+    }))
 })
 
 describe("a log that exists", () => {

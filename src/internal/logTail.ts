@@ -30,24 +30,35 @@ const readFully = (port: FilePort, fd: number, from: number, to: number): Buffer
   return bytes.subarray(0, filled)
 }
 
+interface Search {
+  readonly writer: string
+  readonly digests: HashChain.Digests
+  /** Told of keys that a record is under which has not the HMAC that they make. */
+  readonly doubted: (key: string) => void
+}
+
 /**
  * The hash of the newest whole record of another writer between two offsets, as far back as {@link tailBytesMax}. Lines
  * that cannot be checked do not count.
  */
-export const newestHash = (port: FilePort, fd: number, from: number, to: number, options: {
-  readonly writer: string
-  readonly digests: HashChain.Digests
-}): string | undefined => {
+export const newestHash = (
+  port: FilePort,
+  fd: number,
+  from: number,
+  to: number,
+  options: Search
+): string | undefined => {
   const near = Math.max(0, from - 1, to - tailBytesFirst)
   const far = Math.max(0, from - 1, to - tailBytesMax)
   const hash = newestHashIn(readFully(port, fd, near, to), near === 0, options)
   return hash === undefined && near > far ? newestHashIn(readFully(port, fd, far, to), far === 0, options) : hash
 }
 
-const newestHashIn = (bytes: Buffer, fromStart: boolean, { digests, writer }: {
-  readonly writer: string
-  readonly digests: HashChain.Digests
-}): string | undefined => {
+const newestHashIn = (
+  bytes: Buffer,
+  fromStart: boolean,
+  { digests, doubted, writer }: Search
+): string | undefined => {
   let end = bytes.lastIndexOf(newline)
   while (end > 0) {
     const start = bytes.lastIndexOf(newline, end - 1)
@@ -57,7 +68,10 @@ const newestHashIn = (bytes: Buffer, fromStart: boolean, { digests, writer }: {
     if (!Codec.mayBeRecord(line)) continue
     const parsed = Codec.parse(line)
     if (parsed._tag !== "Record" || parsed.stamp.writer === writer) continue
-    if (HashChain.check(line, parsed.stamp.key, digests) === "ok") return Codec.unseal(line)?.hash
+    const { key } = parsed.stamp
+    const check = HashChain.check(line, key, digests)
+    if (check === "ok") return Codec.unseal(line)?.hash
+    if (check === "hash" && key !== undefined) doubted(key)
   }
   return undefined
 }

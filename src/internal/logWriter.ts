@@ -33,6 +33,8 @@ export interface Observer {
   readonly flushed: () => void
   readonly healed: (offset: number) => void
   readonly truncated: (fromBytes: number, toBytes: number) => void
+  /** A record is under this key, and has not the HMAC that it makes. */
+  readonly doubted: (key: string) => void
   readonly warned: (problem: string) => void
   readonly sealed: (path: string) => void
   readonly poisoned: (reason: AuditError.AuditErrorReason) => void
@@ -290,8 +292,8 @@ export class LogWriter {
     }
     if (size === 0) return true
     if (size > this.seenEnd) {
-      const { digests, head: { writer } } = this
-      this.seen = LogTail.newestHash(this.port, this.file.fd, this.seenEnd, size, { writer, digests }) ?? this.seen
+      const { digests, head: { writer }, observer: { doubted }, seenEnd } = this
+      this.seen = LogTail.newestHash(this.port, this.file.fd, seenEnd, size, { writer, digests, doubted }) ?? this.seen
       this.seenEnd = size
       return LogTail.endsInNewline(this.port, this.file.fd, size)
     }

@@ -11,6 +11,7 @@ export const makeObserver = (path: string, context: Context.Context<never>, onSe
   const log = (effect: Effect.Effect<void>): void => {
     Effect.runForkWith(context)(Effect.annotateLogs(effect, { "auditlog.path": path }))
   }
+  const doubted = new Set<string>()
   return {
     stored: (groups, records, bytes) => {
       Metrics.appends.updateUnsafe(records, context)
@@ -31,6 +32,17 @@ export const makeObserver = (path: string, context: Context.Context<never>, onSe
       log(Effect.logError(
         `the log was cut from outside, from ${fromBytes} to ${toBytes} bytes: records are lost. ` +
           `If this is logrotate, use "create" instead of "copytruncate"`
+      ))
+    },
+    doubted: (key) => {
+      if (doubted.has(key)) return
+      doubted.add(key)
+      log(Effect.logWarning(
+        `audit log: a record under the key ${
+          JSON.stringify(key)
+        } has not the HMAC that the given secret makes: it was ` +
+          `altered, or this is not the secret that the log is written with. Records of two secrets under one id cannot ` +
+          `be verified together`
       ))
     },
     sealed: (segment) => {
