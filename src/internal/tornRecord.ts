@@ -20,8 +20,8 @@ interface Pieces {
   readonly isEndCut: boolean
 }
 
-/** What one search costs at most, in bytes that are hashed: a line of 600 bytes takes that to be tried in every way. */
-const searchBytesMax = 160 * 1024 * 1024
+/** What one search costs at most, in bytes that are hashed: a line of 1000 bytes takes that to be tried in every way. */
+const searchBytesMax = 512 * 1024 * 1024
 
 /** What a hash costs beside its bytes: 0.5 to 4 µs, in which some 500 bytes are hashed. */
 const hashBytes = 512

@@ -31,7 +31,7 @@ const continuedMax = 8
 const lateStart = /"([0-9A-HJKMNP-TV-Z]{26})","seq":\d+,"at":"/
 
 /** Bytes that are hashed to prove that records were torn, at most: some seconds, and a quarter of that if none was. */
-const searchBytesMax = 1024 * 1024 * 1024
+const searchBytesMax = 2 * 1024 * 1024 * 1024
 
 /** What became of a damaged line; known at the end of the file at the latest. */
 export interface Evidence {
