@@ -19,6 +19,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -247,9 +248,8 @@ const make = <A>(
   /** What the outbox does about an append that failed. */
   refuse?: Outbox["Service"]["refuse"]
 ): AuditLog<A> => {
-  const failed = refuse === undefined
-    ? AppendContext.countError
-    : (error: AuditError.AuditError) => Effect.andThen(AppendContext.countError(error), refuse(error))
+  const watched = AppendContext.watching(refuse)
+  const watchedByOutbox: typeof watched = refuse === undefined ? identity : watched
   const { limits } = appender
   // out of an outbox a line is longer by the identity of its row
   const source = refuse === undefined ? undefined : ""
@@ -274,7 +274,7 @@ const make = <A>(
 
   const prepare = (record: A, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<Prepared, AuditError.AuditError> => {
     const encoded = encoder(record, { at: AppendContext.timestamp(fiber), trace: AppendContext.trace(fiber), source })
-    return ready(encoded) ? admit(encoded.value) : Effect.flatMap(encoded, admit)
+    return RecordEncoder.isReady(encoded) ? admit(encoded.value) : Effect.flatMap(encoded, admit)
   }
 
   const prepareAll = (
@@ -285,7 +285,7 @@ const make = <A>(
     const rest = records[Symbol.iterator]()
     for (let next = rest.next(); next.done !== true; next = rest.next()) {
       const one = prepare(next.value, fiber)
-      if (!ready(one)) {
+      if (!RecordEncoder.isReady(one)) {
         const others = Array.from({ [Symbol.iterator]: () => rest })
         return Effect.flatMap(
           one,
@@ -321,26 +321,28 @@ const make = <A>(
   /** What becomes of an append of one record: one node of Effect for success and failure. */
   const oneReceipt = {
     onSuccess: (receipts: ReadonlyArray<Receipt>) => Exit.succeed(receipts[0]!),
-    onFailure: (cause: Cause.Cause<AuditError.AuditError>) => Effect.tapError(Effect.failCause(cause), failed)
+    onFailure: refuse === undefined
+      ? (cause: Cause.Cause<AuditError.AuditError>) => watched(Effect.failCause(cause))
+      : Effect.failCause<AuditError.AuditError>
   }
 
   const writer = (
     current: (fiber: Fiber.Fiber<unknown, unknown>) => Transaction.Transaction | undefined
   ): Writer<A> => ({
     append: (record) =>
-      Effect.matchCauseEffect(
+      watchedByOutbox(Effect.matchCauseEffect(
         Effect.withFiber<ReadonlyArray<Receipt>, AuditError.AuditError>((fiber) => {
           const prepared = prepare(record, fiber)
-          return ready(prepared)
+          return RecordEncoder.isReady(prepared)
             ? write([prepared.value], fiber, current(fiber))
             : Effect.flatMap(prepared, (one) => write([one], fiber, current(fiber)))
         }),
         oneReceipt
-      ),
+      )),
     appendAll: (records) =>
       Effect.withFiber<ReadonlyArray<Receipt>, AuditError.AuditError>((fiber) =>
         Effect.flatMap(prepareAll(records, fiber), (prepared) => write(prepared, fiber, current(fiber)))
-      ).pipe(Effect.tapError(failed))
+      ).pipe(watched)
   })
 
   const land = (tx: Transaction.Transaction): Effect.Effect<void, AuditError.AuditError> =>
@@ -352,7 +354,7 @@ const make = <A>(
       }
       const joined = Transaction.add(tx.parent, records, sizeBytes, limits)
       return Result.isFailure(joined) ? Effect.fail(AuditError.make(joined.failure)) : Effect.void
-    }).pipe(Effect.tapError(failed), Effect.uninterruptible)
+    }).pipe(watched, Effect.uninterruptible)
 
   return {
     ...writer((fiber) => fiber.getRef(Current)),
@@ -379,10 +381,6 @@ const make = <A>(
     }))
   }
 }
-
-/** Whether an effect has its value already, so that nothing need be built around it. */
-const ready = <B, E>(effect: Effect.Effect<B, E>): effect is Exit.Success<B, E> =>
-  Exit.isExit(effect) && Exit.isSuccess(effect)
 
 interface Prepared {
   readonly encoded: Codec.Encoded

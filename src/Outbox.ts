@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as AuditError from "./AuditError.ts"
@@ -19,8 +20,8 @@ import type * as SizePolicy from "./SizePolicy.ts"
  * with `NoTransaction` if none is open, and with `TransactionClosed` if the one of this fiber has ended.
  *
  * `refuse` keeps the open transaction from committing, whatever its code makes of the failure, because a record of it
- * could not be staged; a savepoint that is rolled back takes the refusal with it. Callers call it after every failure of
- * their own or of `append`.
+ * could not be staged; a savepoint that is rolled back takes the refusal with it. Callers call it, uninterruptibly, after
+ * every failure, defect and interruption of their own or of `append`.
  *
  * `transaction` runs an effect in a transaction of the database, or in a savepoint of the one that is open.
  *
@@ -34,7 +35,7 @@ export class Outbox extends Context.Service<Outbox, {
   readonly append: (
     records: ReadonlyArray<Codec.Encoded>
   ) => Effect.Effect<ReadonlyArray<Buffered>, AuditError.AuditError>
-  readonly refuse: (error: AuditError.AuditError) => Effect.Effect<void>
+  readonly refuse: (cause: Cause.Cause<AuditError.AuditError>) => Effect.Effect<void>
   readonly transaction: <A, E, R>(
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | AuditError.AuditError, R>

@@ -7,11 +7,13 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
@@ -57,21 +59,30 @@ const CurrentGuard = Context.Reference<Guard | undefined>("effect-auditlog/SqlOu
 const levelOf = (sql: SqlClient.SqlClient, fiber: Fiber.Fiber<unknown, unknown>) =>
   Context.getOrUndefined(fiber.context, sql.transactionService)
 
+/** Why a record was not staged. */
+const problemOf = (cause: Cause.Cause<AuditError.AuditError>): string => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  if (error !== undefined) return error.message
+  return Cause.hasDies(cause) ? `an append died: ${String(Cause.squash(cause))}` : "an append was interrupted"
+}
+
 /** Leaves a row that makes the COMMIT fail, unless a savepoint takes it back. */
-const refuse = (sql: SqlClient.SqlClient, error: AuditError.AuditError): Effect.Effect<void> =>
+const refuse = (sql: SqlClient.SqlClient, cause: Cause.Cause<AuditError.AuditError>): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
     const level = levelOf(sql, fiber)
-    if (level === undefined || error.reason._tag === "TransactionClosed") return Effect.void
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    if (level === undefined || error?.reason._tag === "TransactionClosed") return Effect.void
+    const problem = problemOf(cause)
     const guard = fiber.getRef(CurrentGuard)
-    if (guard !== undefined) guard.problem ??= error.message
-    const place = OutboxSchema.dialectOf(sql) === "pg" ? "$1" : "?"
-    const text = `INSERT INTO audit_outbox_refusal (reason) VALUES (${place})`
-    const refusal = level[0].execute(text, [error.message], undefined)
+    if (guard !== undefined) guard.problem ??= problem
+    const isPg = OutboxSchema.dialectOf(sql) === "pg"
+    const text = `INSERT INTO audit_outbox_refusal (reason) VALUES (${isPg ? "$1" : "?"})`
+    const refusal = level[0].execute(text, [problem], undefined)
     return OutboxInsert.together(Effect.andThen(sql.afterCommit(OutboxInsert.wake()), refusal)).pipe(
-      // PostgreSQL refuses everything in a transaction in which a statement has failed, its COMMIT too
       Effect.catchCause(() =>
         Effect.sync(() => {
-          if (guard !== undefined) guard.unwritten = true
+          // PostgreSQL refuses everything in a transaction in which a statement has failed, its COMMIT too
+          if (guard !== undefined && !isPg) guard.unwritten = true
         })
       ),
       Effect.asVoid
@@ -90,6 +101,7 @@ export const make: (options?: Options) => Effect.Effect<Outbox["Service"], never
     const dialect = OutboxSchema.dialectOf(sql)
     const limits: SizePolicy.Limits = { ...SizePolicy.limitsDefault, ...options.limits }
     const notify = options.notify ?? false
+    const leaseOf = OutboxInsert.leasesOf(sql)
     const append: Outbox["Service"]["append"] = (records) =>
       Effect.withFiber<ReadonlyArray<Buffered>, AuditError.AuditError>((fiber) => {
         const level = levelOf(sql, fiber)
@@ -99,7 +111,7 @@ export const make: (options?: Options) => Effect.Effect<Outbox["Service"], never
         const rows = records.map(toRow)
         const statement = (some: ReadonlyArray<OutboxSchema.Row>) => OutboxSchema.insertStatement(dialect, some, notify)
         if (rows.length <= OutboxSchema.statementRowsMax) {
-          return OutboxInsert.insert(sql, fiber, level, statement(rows), receipts)
+          return OutboxInsert.insert(sql, leaseOf, fiber, level, statement(rows), receipts)
         }
         const parts = Array.from(
           { length: Math.ceil(rows.length / OutboxSchema.statementRowsMax) },
@@ -108,7 +120,7 @@ export const make: (options?: Options) => Effect.Effect<Outbox["Service"], never
         return Effect.as(
           Effect.forEach(
             parts,
-            (part) => Effect.suspend(() => OutboxInsert.insert(sql, fiber, level, statement(part), [])),
+            (part) => Effect.suspend(() => OutboxInsert.insert(sql, leaseOf, fiber, level, statement(part), [])),
             {
               discard: true
             }
@@ -119,7 +131,7 @@ export const make: (options?: Options) => Effect.Effect<Outbox["Service"], never
     return Outbox.of({
       limits,
       append,
-      refuse: (error) => refuse(sql, error),
+      refuse: (cause) => refuse(sql, cause),
       transaction: (effect) =>
         Effect.suspend(() => {
           let ended = false
@@ -135,13 +147,15 @@ export const make: (options?: Options) => Effect.Effect<Outbox["Service"], never
             (error) =>
               error instanceof Failed
                 ? error.error
-                : isSqlError(error)
-                ? OutboxInsert.unavailable(
+                : !isSqlError(error)
+                ? error
+                : !ended && OutboxInsert.isRefused(error)
+                ? AuditError.make(new AuditError.TransactionClosed())
+                : OutboxInsert.unavailable(
                   error,
                   ended ? "the COMMIT failed" : "the transaction did not begin",
                   outcome(error, ended)
                 )
-                : error
           )
         })
     })
@@ -155,9 +169,15 @@ class Failed<E> {
   }
 }
 
+/** What the database itself says of a transaction that it had given up before. */
+const rolledBack = /rolled back an aborted transaction|no transaction is active/
+
 /** A COMMIT whose answer did not come may have been carried out. */
 const outcome = (error: SqlError, ended: boolean): AuditError.Committed =>
-  ended && (error.reason._tag === "ConnectionError" || error.reason._tag === "UnknownError") ? "unknown" : "no"
+  ended && !rolledBack.test(error.message) && !OutboxInsert.isRefused(error) &&
+    (error.reason._tag === "ConnectionError" || error.reason._tag === "UnknownError")
+    ? "unknown"
+    : "no"
 
 const toRow = ({ at, fields, trace }: Codec.Encoded): OutboxSchema.Row => ({ at, trace, record: `{${fields}}` })
 
@@ -211,7 +231,7 @@ export const stage = (records: Iterable<object>): Effect.Effect<void, AuditError
         encoded.push(one.success)
       }
       return Effect.asVoid(outbox.append(encoded))
-    }).pipe(Effect.tapError((error) => outbox.refuse(error)))
+    }).pipe(Effect.onError((cause) => outbox.refuse(cause)))
   )
 
 const auditedOn = <A, E, R>(

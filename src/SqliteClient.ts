@@ -76,18 +76,31 @@ const toInput = (value: unknown): SQLInputValue =>
     ? value.toISOString()
     : value as SQLInputValue
 
+/** What a statement is told that comes after the end of its transaction. */
+const transactionEnded = "the transaction of this connection has ended"
+
 /** An object, or an array where values are asked for. */
 type Row = object & ReadonlyArray<unknown>
 
 class NodeConnection implements Connection {
   readonly database: DatabaseSync
-  private readonly busyMillis: number
-  private readonly prepared = new Map<string, StatementSync>()
+  /** Whether the transaction that it was lent to has ended; SQLite can end one by itself, as ON CONFLICT ROLLBACK does. */
+  released = false
+  protected readonly busyMillis: number
+  protected readonly prepared: Map<string, StatementSync>
 
-  constructor(database: DatabaseSync, busyMillis: number) {
+  constructor(database: DatabaseSync, busyMillis: number, prepared: Map<string, StatementSync> = new Map()) {
     this.database = database
     this.busyMillis = busyMillis
+    this.prepared = prepared
   }
+
+  /** The connection as one transaction has it: what comes after its end is refused, since all of them share it. */
+  lend(): NodeConnection {
+    return new LentConnection(this.database, this.busyMillis, this.prepared)
+  }
+
+  protected ran(): void {}
 
   execute: Connection["execute"] = (sql, params, transformRows) => {
     const rows = this.run(sql, params, false)
@@ -117,6 +130,7 @@ class NodeConnection implements Connection {
     delayMillis: number
   ): Effect.Effect<ReadonlyArray<Row>, SqlError> {
     return Effect.withFiber<ReadonlyArray<Row>, SqlError>((fiber) => {
+      if (this.released) return Effect.fail(failure(new Error(transactionEnded), "execute"))
       try {
         const statement = this.statement(sql)
         statement.setReadBigInts(fiber.getRef(SqlClient.SafeIntegers))
@@ -134,6 +148,9 @@ class NodeConnection implements Connection {
           Effect.suspend(() => this.attempt(sql, params, values, deadline, next)),
           delayMillis * (0.5 + Math.random())
         )
+      } finally {
+        // before any other fiber runs
+        this.ran()
       }
     })
   }
@@ -146,6 +163,15 @@ class NodeConnection implements Connection {
       this.prepared.set(sql, statement)
     }
     return statement
+  }
+}
+
+class LentConnection extends NodeConnection {
+  private begun = false
+
+  protected override ran(): void {
+    if (this.database.isTransaction) this.begun = true
+    else if (this.begun) this.released = true
   }
 }
 
@@ -198,18 +224,22 @@ export const make: (
   function*(options) {
     const database = yield* Effect.acquireRelease(open(options), (database) => Effect.sync(() => database.close()))
     const busyMillis = Duration.toMillis(Duration.fromInputUnsafe(options.busyTimeout ?? busyTimeoutDefault))
-    return yield* SqlClient.make({
-      ...SqlClient.makeSqliteAcquirers({
-        connection: Effect.succeed(new NodeConnection(database, busyMillis)),
-        semaphore: Semaphore.makeUnsafe(1),
-        isTransaction: ({ database }) => database.isTransaction
-      }),
+    const acquirers = SqlClient.makeSqliteAcquirers({
+      connection: Effect.succeed(new NodeConnection(database, busyMillis)),
+      semaphore: Semaphore.makeUnsafe(1),
+      isTransaction: ({ database }) => database.isTransaction
+    })
+    const client = yield* SqlClient.make({
+      ...acquirers,
+      transactionAcquirer: Effect.map(acquirers.transactionAcquirer, (connection) => connection.lend()),
       compiler: Statement.makeCompilerSqlite(),
       driver: "auditlog-node-sqlite",
       beginTransaction: "BEGIN IMMEDIATE",
       releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
       spanAttributes: [["db.system.name", "sqlite"], ["db.namespace", options.filename]]
     })
+    // who reserves the connection may begin and end transactions on it at will
+    return Object.assign(client, { reserve: acquirers.transactionAcquirer })
   }
 )
 

@@ -1,18 +1,38 @@
 /**
  * What an append takes from the fiber that calls it (time, trace) and gives back to it (spans, warnings, counts).
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type * as AuditError from "../AuditError.ts"
 import * as Codec from "../Codec.ts"
 import * as SizePolicy from "../SizePolicy.ts"
 import * as Metrics from "./metrics.ts"
 
-export const countError = (error: AuditError.AuditError): Effect.Effect<void> =>
+const countError = (error: AuditError.AuditError): Effect.Effect<void> =>
   Metric.update(Metrics.errors(error.reason._tag), 1)
+
+/**
+ * Counts the failures of an append. A transaction whose record an outbox did not take is refused, whatever kept the append
+ * from its end: a failure, a defect, or an interruption.
+ */
+export const watching = (
+  refuse: ((cause: Cause.Cause<AuditError.AuditError>) => Effect.Effect<void>) | undefined
+) =>
+<B>(append: Effect.Effect<B, AuditError.AuditError>): Effect.Effect<B, AuditError.AuditError> => {
+  return refuse === undefined
+    ? Effect.tapError(append, countError)
+    : Effect.onExitPrimitive(append, (exit) => {
+      if (Exit.isSuccess(exit)) return undefined
+      const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+      return error === undefined ? refuse(exit.cause) : Effect.andThen(countError(error), refuse(exit.cause))
+    })
+}
 
 export const warnOversize = Effect.fnUntraced(
   function*(records: ReadonlyArray<Codec.Encoded>, limits: SizePolicy.Limits) {

@@ -54,32 +54,70 @@ const ringing = Effect.sync(OutboxBell.ring)
 export const wake = (): Effect.Effect<void> => OutboxBell.isHeard() ? ringing : Effect.void
 
 /**
- * The lease of a transaction's connection, where it refuses statements by itself once the transaction has ended: that of
- * `@effect/sql-pg` does (`PgConnection.pin`), and says so. A savepoint shares it with its transaction. Other drivers have
- * none, and Effect's own record of the transaction is asked.
+ * The connection of a transaction as a lease, where the driver refuses statements by itself once the transaction has
+ * ended, and says so: `@effect/sql-pg` does (`PgConnection.pin`), and the SQLite client of this library. A savepoint shares
+ * it with its transaction. Of other clients, also of one that keeps a connection of these, nothing is known, and Effect's
+ * own record of the transaction is asked.
  */
-const leaseOf = ([connection, depth]: Level): { readonly released: boolean } | undefined => {
-  if (depth > 0) return undefined
-  const { connection: lease } = connection as { readonly connection?: { readonly released?: unknown } }
-  return typeof lease?.released === "boolean" ? lease as { readonly released: boolean } : undefined
+interface Lease {
+  readonly released: boolean
 }
+
+/** How the leases of a client are found. */
+export type LeaseOf = (level: Level) => Lease | undefined
+
+const isLease = (value: unknown): value is Lease =>
+  typeof value === "object" && value !== null && "released" in value && typeof value.released === "boolean"
+
+export const leasesOf = (sql: SqlClient.SqlClient): LeaseOf => {
+  const lease: (connection: Level[0]) => unknown = "~@effect/sql-pg/PgClient" in sql
+    ? (connection) => (connection as { readonly connection?: unknown }).connection
+    : sql.driver === "auditlog-node-sqlite"
+    ? (connection) => connection
+    : () => undefined
+  return ([connection, depth]) => {
+    const found = depth === 0 ? lease(connection) : undefined
+    return isLease(found) ? found : undefined
+  }
+}
+
+const refusals = new Set(["Pinned connection was released", "the transaction of this connection has ended"])
+
+/** Whether the driver has refused a statement before it was sent, since its transaction has ended. */
+export const isRefused = (error: SqlError): boolean => {
+  for (let cause: unknown = error.reason.cause; cause instanceof Error; cause = cause.cause) {
+    if (refusals.has(cause.message)) return true
+  }
+  return false
+}
+
+/** Whether a statement broke off with its connection, and may have come after the end of the transaction. */
+const isUnknown = (error: SqlError, lease: Lease | undefined): boolean =>
+  lease?.released === true && error.reason._tag === "ConnectionError"
 
 const staged = (
   execution: Effect.Effect<unknown, SqlError>,
   receipts: ReadonlyArray<Buffered>,
-  isClosed: () => boolean
+  lease: Lease | undefined,
+  isOpen: () => boolean
 ): Effect.Effect<ReadonlyArray<Buffered>, AuditError.AuditError> =>
   // few nodes of Effect: they are a good part of what the client does for a statement
   Effect.matchCauseEffect(execution, {
     onSuccess: () => Exit.succeed(receipts),
     onFailure: (cause) =>
-      isClosed()
-        ? Effect.fail(AuditError.make(new AuditError.TransactionClosed()))
-        : Effect.mapError(Effect.failCause(cause), (error) => unavailable(error, "staging failed", "no"))
+      isOpen()
+        ? Effect.mapError(Effect.failCause(cause), (error) =>
+          isRefused(error)
+            ? AuditError.make(new AuditError.TransactionClosed())
+            : unavailable(error, "staging failed", isUnknown(error, lease) ? "unknown" : "no"))
+        : Effect.fail(AuditError.make(new AuditError.TransactionClosed()))
   })
+
+const always = (): boolean => true
 
 export const insert = (
   sql: SqlClient.SqlClient,
+  leaseOf: LeaseOf,
   fiber: Fiber.Fiber<unknown, unknown>,
   level: Level,
   { text, values }: ReturnType<typeof OutboxSchema.insertStatement>,
@@ -88,7 +126,7 @@ export const insert = (
   const lease = leaseOf(level)
   // with nobody to wake, the lease says all that `afterCommit` is asked for, without a copy of the context
   if (lease?.released === false && !OutboxBell.isHeard()) {
-    return staged(level[0].execute(text, values, undefined), receipts, () => lease.released)
+    return staged(level[0].execute(text, values, undefined), receipts, lease, always)
   }
   let isOpen = false
   // dies if the transaction of this fiber has ended
@@ -96,6 +134,6 @@ export const insert = (
     isOpen = true
     return level[0].execute(text, values, undefined)
   })
-  const effect = staged(execution, receipts, () => !isOpen || lease?.released === true)
+  const effect = staged(execution, receipts, lease, () => isOpen)
   return runsOn(fiber) ? effect : together(effect)
 }

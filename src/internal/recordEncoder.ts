@@ -21,6 +21,10 @@ interface Stamped {
 /** Where the schema allows, the effect is an `Exit` that is already there. */
 export type RecordEncoder = (value: unknown, stamp: Stamped) => Effect.Effect<Codec.Encoded, AuditError.AuditError>
 
+/** Whether an effect has its value already, so that nothing need be built around it. */
+export const isReady = <B, E>(effect: Effect.Effect<B, E>): effect is Exit.Success<B, E> =>
+  Exit.isExit(effect) && Exit.isSuccess(effect)
+
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
 const fail = (path: ReadonlyArray<string | number>, problem: string): Effect.Effect<never, AuditError.AuditError> =>
@@ -91,7 +95,7 @@ export const make = (schema: Schema.ConstraintEncoder<unknown>): RecordEncoder =
       json = Effect.die(defect)
     }
     // Most schemas encode without asynchronous steps and give an Exit at once: six Effect nodes less for each append.
-    if (Exit.isExit(json) && Exit.isSuccess(json)) return finish(json.value, value, stamp)
+    if (isReady(json)) return finish(json.value, value, stamp)
     return json.pipe(
       Effect.catchCause((cause) => explain(cause, value)),
       Effect.flatMap((encoded) => finish(encoded, value, stamp))
