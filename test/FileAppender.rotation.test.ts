@@ -116,6 +116,78 @@ describe("rotation by size", () => {
     }), 60_000)
 })
 
+describe("a segment in the middle", () => {
+  const hashOf = (entry: { readonly text: string } | undefined) => JSON.parse(entry?.text ?? "{}")._hash as string
+
+  /** Four programs, one after the other; all but the first find the file full and begin with sealing it. */
+  const fourPrograms = (path: string, options: Partial<FileAppender.Options> = {}) =>
+    Effect.forEach([0, 2, 4, 6], (from) => appendTo(path, { rotate: { size: "400 B" }, ...options }, 2, from))
+
+  it.live("is tied to the next one although that begins with a new writer, so its removal is a fault", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* fourPrograms(path)
+      const segments = segmentsOf(path)
+      assert.strictEqual(segments.length, 4)
+      const records = recordsIn(path)
+      assert.deepStrictEqual(
+        [2, 4, 6].map((at) => records[at]?.stamp.seen),
+        [1, 3, 5].map((at) => hashOf(records[at]))
+      )
+      const untouched = yield* Verifier.verify(path)
+      assert.deepStrictEqual([untouched.sound, untouched.records, untouched.earlier], [true, 8, 0])
+      for (const { path: gone } of segments.slice(0, 3)) {
+        Fs.renameSync(gone, `${gone}.away`)
+        const { dangling, sound } = yield* Verifier.verify(path)
+        assert.deepStrictEqual([sound, dangling.count, dangling.first[0]?.stands], [false, 1, "nowhere"])
+        Fs.renameSync(`${gone}.away`, gone)
+      }
+    }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.live("is tied to the next one when another program seals it between our opening and our first append", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* appendTo(path, {}, 3)
+      yield* Audit.use((audit) =>
+        Effect.gen(function*() {
+          Fs.renameSync(path, Segment.sealedPath(path, "2026-11-23T09:15:02.114Z", "01JDAWM0E1S6H8P4KB2Q7D3FGZ"))
+          yield* audit.append({ n: 3, text: "" })
+        })
+      ).pipe(Effect.provide(logOn({ path })))
+      const records = recordsIn(path)
+      assert.strictEqual(records[3]?.stamp.seen, hashOf(records[2]))
+      assert.isTrue((yield* Verifier.verify(path)).sound)
+      Fs.unlinkSync(segmentsOf(path)[0]?.path ?? "")
+      assert.isFalse((yield* Verifier.verify(path)).sound)
+    }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.live("that retention removes leaves a sound log", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* fourPrograms(path, { retain: { size: "700 B" } })
+      const report = yield* Verifier.verify(path)
+      assert.deepStrictEqual([report.sound, report.removed > 0, report.earlier > 0], [true, true, true])
+    }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.effect("whose end cannot be read costs no append: a warning says that no record names it", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* appendTo(path, {}, 20)
+      const faults = faultyPort()
+      faults.next("read", failWith("EIO"))
+      const messages: Array<string> = []
+      const logger = Logger.layer([Logger.make(({ message }) => void messages.push(String(message)))], {
+        mergeWithExisting: false
+      })
+      yield* Audit.use((audit) => audit.append({ n: 20, text: "" })).pipe(
+        Effect.provide(logOn({ path, rotate: { size: "2 KiB" } }, logger)),
+        Effect.provideService(FilePort, faults.port)
+      )
+      assert.strictEqual(recordsIn(path).length, 21)
+      assert.isTrue(messages.some((message) => message.includes("cannot be read (EIO)")), messages.join("\n"))
+    }))
+})
+
 describe("rotation by age", () => {
   it.effect("keeps the order of the segments when the clock is set back between two of them", () =>
     Effect.gen(function*() {
@@ -197,7 +269,7 @@ describe("retention", () => {
     Effect.gen(function*() {
       const path = yield* temporaryLog
       const others = (from: number) =>
-        appendTo(path, { rotate: { size: "2 KiB" }, retain: { size: "3 KiB" } }, 60, from)
+        appendTo(path, { rotate: { size: "2 KiB" }, retain: { size: "700 B" } }, 60, from)
       yield* Audit.use((idle) =>
         Effect.gen(function*() {
           yield* idle.append({ n: 0, text: "" })

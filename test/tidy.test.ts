@@ -54,6 +54,7 @@ const modules: ReadonlyArray<string> = [
   "internal/batchBuffer.ts",
   "internal/logFailure.ts",
   "internal/seal.ts",
+  "internal/logObserver.ts",
   "internal/logWriter.ts",
   "internal/pipeWriter.ts",
   "internal/observer.ts",

@@ -14,31 +14,14 @@ import * as Codec from "../Codec.ts"
 import * as HashChain from "../HashChain.ts"
 import { BatchBuffer } from "./batchBuffer.ts"
 import { errorCode, type FilePort } from "./filePort.ts"
-import type { Answer, Entry } from "./groupCommit.ts"
 import * as LogFailure from "./logFailure.ts"
 import * as LogFile from "./logFile.ts"
+import type { Answering, Observer, Pending } from "./logObserver.ts"
 import * as LogTail from "./logTail.ts"
 import { seal } from "./seal.ts"
 
 /** Attempts to append a batch whose lines are not found again, as in design section 3 step 7. */
 const attemptsMax = 5
-
-/** What has happened, for logs and metrics. Called from the middle of a commit: must not throw. */
-export interface Observer {
-  readonly stored: (
-    groups: ReadonlyArray<{ readonly entry: Pending }>,
-    records: number,
-    bytes: number
-  ) => void
-  readonly flushed: () => void
-  readonly healed: (offset: number) => void
-  readonly truncated: (fromBytes: number, toBytes: number) => void
-  /** A record is under this key, and has not the HMAC that it makes. */
-  readonly doubted: (key: string) => void
-  readonly warned: (problem: string) => void
-  readonly sealed: (path: string) => void
-  readonly poisoned: (reason: AuditError.AuditErrorReason) => void
-}
 
 export interface LogWriterOptions extends LogFile.LogFileOptions {
   readonly sync: "always" | "deferred" | "never"
@@ -58,12 +41,6 @@ interface Rotation {
 
 /** How long a rotation that failed is not tried again. */
 const rotationRetryMillis = 60_000
-
-/** A transaction that waits to be stored. */
-export type Pending = Entry<HashChain.Group, ReadonlyArray<Written>, AuditError.AuditError>
-
-/** Says what the caller of a transaction gets. */
-export type Answering = Answer<HashChain.Group, ReadonlyArray<Written>, AuditError.AuditError>
 
 type State =
   | { readonly _tag: "Usable" }
@@ -243,6 +220,7 @@ export class LogWriter {
       LogFile.closeQuietly(this.port, opened.success.fd)
       return new AuditError.UnsafeTarget({ path: this.options.path, problem: "it was replaced by a FIFO" })
     }
+    this.lookBack()
     const before = this.file
     this.file = opened.success
     try {
@@ -291,13 +269,29 @@ export class LogWriter {
       this.dirty = true
     }
     if (size === 0) return true
-    if (size > this.seenEnd) {
-      const { digests, head: { writer }, observer: { doubted }, seenEnd } = this
-      this.seen = LogTail.newestHash(this.port, this.file.fd, seenEnd, size, { writer, digests, doubted }) ?? this.seen
-      this.seenEnd = size
-      return LogTail.endsInNewline(this.port, this.file.fd, size)
+    return (!this.see(size) && !this.dirty) || LogTail.endsInNewline(this.port, this.file.fd, size)
+  }
+
+  /** Looks for the newest record of others up to an offset. False if all of that has been looked at. */
+  private see(to: number): boolean {
+    const { digests, head: { writer }, observer: { doubted }, seenEnd } = this
+    if (to <= seenEnd) return false
+    this.seen = LogTail.newestHash(this.port, this.file.fd, seenEnd, to, { writer, digests, doubted }) ?? this.seen
+    this.seenEnd = to
+    return true
+  }
+
+  /**
+   * A last look at a file that has been replaced. What is written next names its newest record: if nothing did, the
+   * whole file could be removed unseen. The flush before it is closed makes that record as durable as those of ours.
+   */
+  private lookBack(): void {
+    try {
+      this.see(this.port.fstat(this.file.fd).size)
+    } catch (cause) {
+      // the link is evidence, and no reason to stop
+      this.observer.warned(`the end of the file before it cannot be read (${errorCode(cause)}): no record will name it`)
     }
-    return !this.dirty || LogTail.endsInNewline(this.port, this.file.fd, size)
   }
 
   private encode(batch: ReadonlyArray<Pending>, attempt: number, lead: boolean): Batch {

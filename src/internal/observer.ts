@@ -3,7 +3,7 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { Observer } from "./logWriter.ts"
+import type { Observer } from "./logObserver.ts"
 import * as Metrics from "./metrics.ts"
 
 /** Reports under the logger and the metrics of a context; `onSealed` is called after each rotation. */

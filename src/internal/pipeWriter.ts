@@ -10,7 +10,8 @@ import * as AuditError from "../AuditError.ts"
 import * as HashChain from "../HashChain.ts"
 import { errorCode, type FilePort } from "./filePort.ts"
 import type { LogFile } from "./logFile.ts"
-import type { Answering, LogWriterOptions, Observer, Pending } from "./logWriter.ts"
+import type { Answering, Observer, Pending } from "./logObserver.ts"
+import type { LogWriterOptions } from "./logWriter.ts"
 
 /** How long a full pipe is waited for: a reader that takes nothing for so long has stopped reading. */
 const waitMillisMax = 5000
