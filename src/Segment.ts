@@ -16,7 +16,7 @@ import { basename, dirname, extname, join } from "node:path"
  * **Details**
  *
  * `live`: the file that is appended to. `sealed`: renamed by this library. `rotated`: renamed by logrotate. `compressed`:
- * renamed and compressed by logrotate; it has to be unpacked before it can be read.
+ * one of these two that was compressed since, by logrotate or by hand; it has to be unpacked before it can be read.
  *
  * @category models
  * @since 0.1.0
@@ -42,15 +42,16 @@ export const sealedPath = (live: string, at: string, writer: string): string => 
 }
 
 const sealedName = /^\.(\d{8}T\d{6}\.\d{3}Z)\.([0-9A-HJKMNP-TV-Z]{26})$/
-const rotatedName = /^(?:\.(\d{1,6})|-(\d{8,}(?:[-T]?\d+)*))(\.(?:gz|bz2|xz|zst|Z))?$/
+const rotatedName = /^(?:\.(\d{1,6})|-(\d{8,}(?:[-T]?\d+)*))$/
+const compression = /\.(?:gz|bz2|xz|zst|Z)$/
 
 interface Named extends Segment {
   /** Segments in the order of this text are in the order of time. */
   readonly order: string
 }
 
-/** What a file beside the live one is to the log; `undefined` if nothing. */
-const classify = (live: string, name: string): Named | undefined => {
+/** What a file beside the live one is to the log by its name; `undefined` if nothing. */
+const classifyPlain = (live: string, name: string): Named | undefined => {
   const path = join(dirname(live), name)
   const liveName = basename(live)
   if (name === liveName) return { kind: "live", path, order: "4" }
@@ -62,14 +63,25 @@ const classify = (live: string, name: string): Named | undefined => {
   }
   const rotated = name.startsWith(liveName) ? rotatedName.exec(name.slice(liveName.length)) : null
   if (rotated === null) return undefined
-  const [, number, date, compression] = rotated
+  const [, number, date] = rotated
   // logrotate counts backwards: audit.jsonl.1 is the youngest
   const order = number === undefined ? `1${date}` : `2${String(999_999 - Number(number)).padStart(6, "0")}`
-  return { kind: compression === undefined ? "rotated" : "compressed", path, order }
+  return { kind: "rotated", path, order }
+}
+
+/** The same for files that may be compressed: leaving them out would leave out their records without a word. */
+const classify = (live: string, name: string): Named | undefined => {
+  const plain = classifyPlain(live, name)
+  if (plain !== undefined || !compression.test(name)) return plain
+  const packed = classifyPlain(live, name.replace(compression, ""))
+  // a packed copy of the live file is no segment: the file itself is there
+  if (packed === undefined || packed.kind === "live") return undefined
+  return { ...packed, kind: "compressed", path: join(dirname(live), name) }
 }
 
 /**
- * When a sealed segment was sealed, by its name, in milliseconds since 1970; `NaN` for another file. If the clock was set
+ * When a sealed segment was sealed, by its name, in milliseconds since 1970, also if it is compressed; `NaN` for another
+ * file. If the clock was set
  * back since the segment before was sealed, it is a millisecond after that one: the names keep the order.
  *
  * @category names

@@ -47,6 +47,40 @@ const appendTo = (path: string, options: Partial<FileAppender.Options>, count: n
     )
   ).pipe(Effect.provide(logOn({ path, ...options })))
 
+describe("names", () => {
+  const sealed = "audit.20261123T091502.114Z.01JD0000000000000000ABCDEF.jsonl"
+
+  it("of sealed and rotated segments are known with the endings of five compressors, and in their order", () => {
+    for (const ending of ["gz", "bz2", "xz", "zst", "Z"]) {
+      const names = ["audit.jsonl", `${sealed}.${ending}`, `audit.jsonl.2.${ending}`, "audit.jsonl.1"]
+      assert.deepStrictEqual(Segment.pick("audit.jsonl", names), [
+        { kind: "compressed", path: `audit.jsonl.2.${ending}` },
+        { kind: "rotated", path: "audit.jsonl.1" },
+        { kind: "compressed", path: `${sealed}.${ending}` },
+        { kind: "live", path: "audit.jsonl" }
+      ])
+    }
+  })
+
+  it("that only look similar are nothing of the log's", () => {
+    const names = ["audit.jsonl.gz", `${sealed}.gz.gz`, `${sealed}.zip`, `${sealed}.gz.1`, `x${sealed}.gz`, "audit.gz"]
+    assert.deepStrictEqual(Segment.pick("audit.jsonl", names), [])
+  })
+
+  it("of a log that has no extension, or that of a compressor, are told apart", () => {
+    const plain = sealed.replace(".jsonl", "")
+    assert.deepStrictEqual(Segment.pick("audit", ["audit.gz", `${plain}.gz`, plain, "audit"]).map(({ kind }) => kind), [
+      "compressed",
+      "sealed",
+      "live"
+    ])
+    assert.deepStrictEqual(Segment.pick("audit.gz", [`${plain}.gz`, "audit.gz"]).map(({ kind }) => kind), [
+      "sealed",
+      "live"
+    ])
+  })
+})
+
 describe("rotation by size", () => {
   it.effect("seals the file before the append that finds it full, and the chain goes on in the next", () =>
     Effect.gen(function*() {
@@ -204,6 +238,22 @@ describe("rotation by age", () => {
       assert.deepStrictEqual(recordsIn(path).map(({ fields }) => fields["n"]), [0, 1, 2, 3])
     }))
 
+  it.effect("seals later than a segment that was compressed since, also when the clock is set back", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const start = Date.now()
+      for (const [n, millis] of [0, 0, -3_600_000].entries()) {
+        yield* TestClock.setTime(start + millis)
+        if (n === 2) Fs.renameSync(segmentsOf(path)[0]!.path, `${segmentsOf(path)[0]!.path}.gz`)
+        yield* Audit.use((audit) => audit.append({ n, text: "x".repeat(1100) })).pipe(
+          Effect.provide(logOn({ path, rotate: { size: "1 KiB" } }))
+        )
+      }
+      const [first, second, third] = segmentsOf(path)
+      assert.deepStrictEqual([first?.kind, second?.kind, third?.kind], ["compressed", "sealed", "live"])
+      assert.isBelow(Segment.sealedMillis(path, first!.path), Segment.sealedMillis(path, second!.path))
+    }))
+
   it.effect("seals the file before the first append after the age, by the clock of the program", () =>
     Effect.gen(function*() {
       const path = yield* temporaryLog
@@ -300,6 +350,24 @@ describe("retention", () => {
       })).pipe(Effect.provideService(FilePort, faults.port), Effect.provide(quiet))
       assert.strictEqual(segmentsOf(path).length, before)
       assert.isTrue(Fs.existsSync(`${path}.1`))
+    }))
+
+  it.live("leaves a compressed segment, whose records it cannot name, and counts its bytes", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* appendTo(path, { rotate: { size: "1 KiB" } }, 20)
+      const [first, ...others] = segmentsOf(path)
+      const packed = `${first!.path}.gz`
+      Fs.rmSync(first!.path)
+      Fs.writeFileSync(packed, Buffer.alloc(100_000))
+      yield* Audit.use(() =>
+        Effect.suspend(() => segmentsOf(path).length === 2 ? Effect.void : Effect.fail("not yet")).pipe(
+          Effect.delay("10 millis"),
+          Effect.retry({ times: 500 })
+        )
+      ).pipe(Effect.provide(logOn({ path, retain: { size: "100 kB" } })))
+      assert.deepStrictEqual(segmentsOf(path).map(({ path }) => path), [packed, path])
+      assert.isAbove(others.length, 2)
     }))
 })
 

@@ -680,13 +680,15 @@ describe("a log of several segments", () => {
       Fs.copyFileSync(path, `${path}.1`)
       Fs.appendFileSync(path, "y\n")
       Fs.writeFileSync(`${path}.2.gz`, Buffer.from([0x1f, 0x8b]))
+      const packed = `${Segment.sealedPath(path, "2026-11-23T09:15:02.113Z", writer)}.xz`
+      Fs.writeFileSync(packed, "")
       const report = yield* repair(path)
       assert.deepStrictEqual(report.files.map(({ file, outcome }) => [file, outcome]), [
         [`${path}.1`, "sound"],
         [sealed, "repaired"],
         [path, "repaired"]
       ])
-      assert.deepStrictEqual(report.skipped.map(({ file }) => file), [`${path}.2.gz`])
+      assert.deepStrictEqual(report.skipped.map(({ file }) => file), [`${path}.2.gz`, packed])
       assert.strictEqual(report.quarantine, `${path}.quarantine`)
       const names = quarantined(`${path}.quarantine`).map(({ _tag, file }) => `${_tag} ${file}`)
       assert.deepStrictEqual(names, [

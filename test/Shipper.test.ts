@@ -475,6 +475,49 @@ describe("sealed segments", () => {
       assert.include(good.memory.text(source), `"role":"last"`)
       yield* stop
     }))
+
+  live("that were compressed before they were shipped are not passed over, but named", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const log = yield* openRotating(path)
+      for (let i = 0; i < 30; i++) yield* log.append(granted(`${i}`))
+      const all = logText(path)
+      const first = segments(path)[0]!.path
+      Fs.renameSync(first, `${first}.gz`)
+      const { destination, memory } = Destination.makeMemory()
+      const before = yield* shipUntilStopped(path, { destinations: [{ destination }] })
+      const error = yield* Effect.flip(within("its end", before.shipper.awaitShipped))
+      assert.include(error.message, `${first}.gz is compressed and was not shipped; unpack it`)
+      const source = yield* before.shipper.source
+      assert.strictEqual(memory.text(source), "")
+      yield* before.stop
+      Fs.renameSync(`${first}.gz`, first)
+      const { shipper, stop } = yield* shipUntilStopped(path, { destinations: [{ destination }] })
+      yield* within("all of it", shipper.awaitShipped)
+      assert.strictEqual(memory.text(source), all)
+      yield* stop
+    }))
+
+  live("that were compressed after they were shipped do not stop it", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      const log = yield* openRotating(path)
+      for (let i = 0; i < 30; i++) yield* log.append(granted(`${i}`))
+      const all = logText(path)
+      const { destination, memory } = Destination.makeMemory()
+      const first = yield* shipUntilStopped(path, { destinations: [{ destination }] })
+      yield* within("all of it", first.shipper.awaitShipped)
+      const source = yield* first.shipper.source
+      yield* first.stop
+      for (const { kind, path: sealed } of segments(path)) if (kind === "sealed") Fs.renameSync(sealed, `${sealed}.gz`)
+      yield* log.append(granted("last"))
+      const { shipper, stop } = yield* shipUntilStopped(path, { destinations: [{ destination }] })
+      yield* within("the rest", shipper.awaitShipped)
+      assert.deepStrictEqual(yield* shipper.source, source)
+      assert.isTrue(memory.text(source).startsWith(all))
+      assert.include(memory.text(source), `"role":"last"`)
+      yield* stop
+    }))
 })
 
 describe("stopping", () => {

@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { type HashChain, Verifier, type VerifyReport } from "../src/index.ts"
+import { type HashChain, Segment, Verifier, type VerifyReport } from "../src/index.ts"
 import { recordLine, sealed } from "./cliSupport.ts"
 import { granted, openFileLog, readEntries, run, temporaryDirectory, temporaryLog, testFile } from "./support.ts"
 import { verifyBoth } from "./verifySupport.ts"
@@ -310,6 +310,13 @@ describe("bad input", () => {
       Fs.writeFileSync(missing, "")
       Fs.writeFileSync(`${missing}.1.gz`, "")
       assert.match(yield* failure(missing), /audit\.jsonl\.1\.gz: it is compressed: unpack it/)
+      Fs.rmSync(`${missing}.1.gz`)
+      const packed = `${Segment.sealedPath(missing, "2026-11-23T09:15:02.114Z", writerOf(1))}.zst`
+      Fs.writeFileSync(packed, "")
+      assert.strictEqual(
+        yield* failure(missing),
+        `cannot verify ${packed}: it is compressed: unpack it first, with gunzip for example, or verify one file with --only`
+      )
       assert.isTrue((yield* verify(missing, { segments: "one" })).sound)
       Fs.writeFileSync(missing, Buffer.from("1f8b0800000000", "hex"))
       assert.match(yield* failure(missing, { segments: "one" }), /compressed; unpack it first, with gunzip/)

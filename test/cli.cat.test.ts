@@ -248,13 +248,17 @@ describe("segments", () => {
     expect((await auditlog(["cat", log, "--only"])).stdout.match(/"n":\d/g)).toEqual([`"n":3`])
   })
 
-  it("that are compressed end it with 2 and say what to do", async () => {
+  it.each([
+    ["logrotate", "audit.jsonl.1.gz"],
+    ["a writer", "audit.20261123T091502.114Z.01JD0000000000000000ABCDEF.jsonl.gz"]
+  ])("that %s has renamed and that are compressed end it with 2 and say what to do", async (_, name) => {
     const log = logOf(`${recordLine("")}\n`)
-    Fs.writeFileSync(`${log}.1.gz`, "")
+    const packed = Path.join(Path.dirname(log), name)
+    Fs.writeFileSync(packed, "")
     const { code, stderr, stdout } = await auditlog(["cat", log])
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" })
     expect(stderr).toBe(
-      `auditlog: cannot read ${log}.1.gz: it is compressed; unpack it in its directory (gunzip, bunzip2, unxz, unzstd) ` +
+      `auditlog: cannot read ${packed}: it is compressed; unpack it in its directory (gunzip, bunzip2, unxz, unzstd) ` +
         `and read again, or --only reads the live file alone\n`
     )
     expect(await auditlog(["cat", log, "--only"])).toMatchObject({ code: 0 })

@@ -41,8 +41,9 @@ const unlock = (port: FilePort, path: string): void => {
  */
 const timeToSeal = (port: FilePort, live: string, nowMillis: number): number =>
   Segment.pick(live, port.list(dirname(live)))
-    .filter(({ kind }) => kind === "sealed")
-    .reduce((millis, { path }) => Math.max(millis, Segment.sealedMillis(live, path) + 1), nowMillis)
+    .map(({ path }) => Segment.sealedMillis(live, path) + 1)
+    .filter((millis) => !Number.isNaN(millis))
+    .reduce((latest, millis) => Math.max(latest, millis), nowMillis)
 
 /**
  * Seals the live file if it is still the one with this identity. Returns the segment's path, or `undefined` if another
