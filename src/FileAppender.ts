@@ -117,7 +117,13 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
       const problem = options.path === "" ? "the path is empty" : "it names a directory; name a file in it"
       return yield* AuditError.make(new AuditError.UnsafeTarget({ path: options.path, problem }))
     }
-    const path = resolve(options.path)
+    const path = yield* Effect.try({
+      try: () => resolve(options.path),
+      catch: () => {
+        const problem = "the working directory is gone; change to one that exists, or give the whole path of the file"
+        return AuditError.make(new AuditError.UnsafeTarget({ path: options.path, problem }))
+      }
+    })
     const settings = FileSettings.make({ ...options, path })
     const { flushEveryMillis, target } = settings
     const wake = yield* Queue.sliding<void>(1)

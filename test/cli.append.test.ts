@@ -31,6 +31,42 @@ const recordsIn = (path: string) => plainLines(read(path)).map(({ record }) => r
 const numbered = (count: number, from = 0): string =>
   Array.from({ length: count }, (_, i) => `{"n":${from + i}}\n`).join("")
 
+/** Starts `auditlog …` in a directory that has been removed since the shell went there. */
+const inGoneDirectory = (words: string) =>
+  bash(`mkdir "$HERE/gone" && cd "$HERE/gone" && rmdir "$HERE/gone" && $AUDITLOG ${words}`, {
+    env: { HERE: Path.dirname(newLog()) }
+  })
+
+describe("a working directory that is gone", () => {
+  const refusal = "auditlog: x.jsonl cannot hold an audit log: the working directory is gone; change to one that " +
+    "exists, or give the whole path of the file. Nothing was written"
+
+  it.each([
+    ["append", "append x.jsonl --json '{}'", refusal],
+    ["append, its flags written in the other way", "append x.jsonl --json='{}'", refusal],
+    ["exec", "exec x.jsonl -- touch started", `${refusal}; the command was not started`],
+    ["lint", "lint", "auditlog: the working directory is gone; change to one that exists"],
+    ["status", "status x.jsonl", "auditlog: the working directory is gone; change to one that exists"]
+  ])("ends %s with 2 and one line", async (_, words, line) => {
+    expect(await inGoneDirectory(words)).toEqual({ code: 2, signal: null, stdout: "", stderr: `${line}\n` })
+  })
+
+  it("does not matter to an append that names the whole path", async () => {
+    const log = newLog()
+    expect(await inGoneDirectory(`append ${log} --json '{"n":1}'`)).toMatchObject({ code: 0, stderr: "" })
+    expect(recordsIn(log)).toEqual([{ n: 1 }])
+  })
+
+  it("inside auditlog exec appends nothing, and says so", async () => {
+    const log = newLog()
+    const { code, stderr } = await bash(
+      `cd "$HERE" && mkdir gone && $AUDITLOG exec log -- bash -c 'cd gone && rmdir ../gone && $AUDITLOG append x.jsonl --json {}'`,
+      { env: { HERE: Path.dirname(log) } }
+    )
+    expect([code, stderr]).toEqual([2, `${refusal}\n`])
+  })
+})
+
 describe("auditlog append", () => {
   it("appends each line of stdin, prints nothing, and leaves a file that jq and Python read", async () => {
     const log = newLog()

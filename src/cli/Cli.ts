@@ -99,6 +99,7 @@ const environment = Layer.mergeAll(
 export const run = (args: ReadonlyArray<string>) =>
   Effect.suspend(() => Command.runWith(root, { version: version() })(args)).pipe(
     Effect.catchTag("ShowHelp", () => Effect.fail(Output.failure())),
+    Output.failWithoutDirectory,
     Effect.tapError((error) =>
       error._tag === "Failure" && error.lines.length > 0 ? Output.stderr(error.lines) : Effect.void
     ),

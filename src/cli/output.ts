@@ -47,6 +47,25 @@ export class Failure extends Data.TaggedError("Failure")<{
  */
 export const failure = (...lines: ReadonlyArray<string>): Failure => new Failure({ exitCode: 2, lines })
 
+const isDirectoryGone = (defect: unknown): boolean =>
+  defect instanceof Error && "syscall" in defect && defect.syscall === "uv_cwd"
+
+/**
+ * Makes a failure with one line of what Node throws where a path has to be resolved, and the directory in which the
+ * program was started has been removed. Everything else is left as it is.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const failWithoutDirectory = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | Failure, R> =>
+  Effect.catchCause(
+    effect,
+    (cause): Effect.Effect<never, E | Failure> =>
+      cause.reasons.some((reason) => Cause.isDieReason(reason) && isDirectoryGone(reason.defect))
+        ? Effect.fail(failure("auditlog: the working directory is gone; change to one that exists"))
+        : Effect.failCause(cause)
+  )
+
 /**
  * The reader of stdout has gone away, as `head` does: nobody is interested in the rest.
  *

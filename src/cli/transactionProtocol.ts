@@ -85,7 +85,8 @@ const identity = (path: string): string | undefined => {
  * @since 0.1.0
  */
 export const isSameFile = (file: string, membership: Membership): boolean => {
-  if (resolve(file) === membership.file) return true
+  // where the working directory is gone there is no path to compare, and opening the file says so
+  if (Result.getOrUndefined(Result.try(() => resolve(file))) === membership.file) return true
   const found = identity(file)
   return found !== undefined && found === identity(membership.file)
 }
