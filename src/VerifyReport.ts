@@ -135,7 +135,8 @@ export type Pending = Omit<LogEntry.Pending, "_tag">
  * several records; `foreign` lines of other programs; `resyncs`, lines that set a fragment apart.
  *
  * Faults: `damages`, and how many of each kind; `doubtfulKeys`, under which there are records, and none of them has the
- * HMAC that the given secret makes, as if it was not the writer's; `missing` records; `conflicts`; `broken` links of chains; `dangling` links to other writers;
+ * HMAC that the given secret makes, as if it was not the writer's; `unknownKeys`, the ids in lines whose damage is of the
+ * kind `key`: 100 ids at most, with the number of their lines; `missing` records; `conflicts`; `broken` links of chains; `dangling` links to other writers;
  * `unauthenticated`, lines without an HMAC although a key was given; `unchecked`, lines with an HMAC although no key was
  * given, so that nothing is known of them. `sound` is true if there are none of these.
  *
@@ -162,6 +163,7 @@ export interface Report {
   readonly damages: Findings<Damage>
   readonly damageKinds: Readonly<Record<string, number>>
   readonly doubtfulKeys: ReadonlyArray<{ readonly key: string; readonly records: number }>
+  readonly unknownKeys: ReadonlyArray<{ readonly key: string; readonly lines: number }>
   readonly missing: Findings<Missing>
   readonly conflicts: Findings<Conflict>
   readonly broken: Findings<BrokenLink>

@@ -275,6 +275,8 @@ describe("keys", () => {
     Effect.gen(function*() {
       const report = yield* verify(hmac, { segments: "one", keys: [{ ...key, id: "other" }] })
       assert.deepStrictEqual(Object.keys(report.damageKinds), ["key"])
+      assert.deepStrictEqual(report.unknownKeys, [{ key: "golden-2026", lines: report.damages.count }])
+      assert.deepStrictEqual(report.doubtfulKeys, [])
       // once only: it takes seconds to try whether the lines are pieces of torn ones
       const wrong = yield* Verifier.verify(hmac, {
         segments: "one",
@@ -283,6 +285,21 @@ describe("keys", () => {
       assert.isAbove(wrong.damageKinds["hash"] ?? 0, 0)
       assert.deepStrictEqual(wrong.doubtfulKeys, [{ key: "golden-2026", records: 11 }])
       assert.strictEqual(wrong.records, 0)
+    }))
+
+  it.live("that somebody has made up are all damage, and listed up to a hundred", () =>
+    Effect.gen(function*() {
+      const lines = Array.from(
+        { length: 150 },
+        (_, i) => recordLine("", { writer: writerOf(i), more: `,"key":"made-up-${i}"` })
+      )
+      const report = yield* verifyText(text([...lines, ...lines.slice(0, 2)]), { keys: [key] })
+      assert.strictEqual(report.damageKinds["key"], 152)
+      assert.strictEqual(report.unknownKeys.length, 100)
+      assert.deepStrictEqual(report.unknownKeys.slice(1, 3), [{ key: "made-up-1", lines: 2 }, {
+        key: "made-up-2",
+        lines: 1
+      }])
     }))
 
   it.live("make a line without an HMAC a fault", () =>

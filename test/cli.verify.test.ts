@@ -145,6 +145,48 @@ describe("keys", () => {
   })
 })
 
+describe("lines under a key that was not given", () => {
+  const env = { AUDITLOG_KEY_ID: "k1", AUDITLOG_KEY: "0123456789abcdef0123456789abcdef" }
+  const other = { ...env, AUDITLOG_KEY_ID: "k2" }
+  const append = async (log: string, variables: typeof env) =>
+    expect(await auditlog(["append", log, "--json", `{"n":1}`], { env: variables })).toMatchObject({ code: 0 })
+
+  it("are not called damaged: the key is asked for, and no backup, no repair and no other name", async () => {
+    const log = newLog()
+    for (let i = 0; i < 3; i++) await append(log, other)
+    const { code, stdout } = await auditlog(["verify", log], { env })
+    expect(code).toBe(1)
+    const lines = stdout.split("\n")
+    expect(lines[0]).toBe(`${log}: NOT VERIFIED: 3 lines under a key that was not given`)
+    expect(lines).toContain(
+      "3 lines under a key that was not given: nothing is known of them, neither that they are sound nor that they are damaged"
+    )
+    expect(lines.slice(lines.indexOf("What to do:"))).toEqual([
+      "What to do:",
+      `  - check AUDITLOG_KEY_ID, or verify again with the key that these lines name: "k2" (3 lines)`,
+      "  - if you know no such key: find out who wrote these lines, since anybody can name a key",
+      ""
+    ])
+    expect(stdout).not.toMatch(/damaged line|not what a writer wrote|backup|repair|does not look like/)
+    expect(await auditlog(["verify", log], { env: other })).toMatchObject({ code: 0 })
+  })
+
+  it("stand apart from damage, of which everything is said as ever", async () => {
+    const log = newLog()
+    await append(log, other)
+    Fs.appendFileSync(log, "garbage\n")
+    await append(log, env)
+    const { code, stdout } = await auditlog(["verify", log], { env })
+    expect(code).toBe(1)
+    expect(stdout).toContain(`${log}: NOT SOUND: 1 damaged line, 1 line under a key that was not given\n`)
+    expect(stdout).toMatch(
+      /\n1 damaged line: these bytes are not what a writer wrote.*\n.*: notJson, 7 bytes.*\n\n1 line under/
+    )
+    expect(stdout).toContain(`"k2" (1 line)\n  - a log under several keys: Verifier.verify takes all of them`)
+    expect(stdout).toContain(`auditlog repair ${log}\n`)
+  })
+})
+
 describe("what cannot be verified", () => {
   it("ends with 2 and one line on stderr", async () => {
     const where = directory()

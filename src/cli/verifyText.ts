@@ -52,7 +52,7 @@ export const render = (report: Report.Report, named: boolean, file: string | und
       ? `${log}: sound`
       : isNewer(report)
       ? `${log}: CANNOT BE VERIFIED: ${count(report.damages.count, "line")} in a newer version of the format`
-      : `${log}: NOT SOUND: ${faults.map(({ title }) => title).join(", ")}`,
+      : `${log}: ${isUnknown(report) ? "NOT VERIFIED" : "NOT SOUND"}: ${faults.map(({ title }) => title).join(", ")}`,
     `  ${contents(report)}`,
     ...faults.flatMap((section) => ["", ...sectionLines(section, "fault")]),
     ...(notes.length === 0
@@ -125,15 +125,30 @@ const kinds: { readonly [K in Codec.DamageKind]: string } = {
   tooLong: "longer than any record"
 }
 
+const damageText = (damage: Report.Damage): string =>
+  `${at(damage)}: ${damage.kind}, ${count(damage.length, "byte")}: ${kinds[damage.kind]}` +
+  (damage.preview === "" ? "" : `; it begins ${damage.preview}`)
+
+/** Damages of the kind `key`: whether these lines are what a writer wrote is not known. */
+const underUnknownKey = ({ damageKinds }: Report.Report): number => damageKinds["key"] ?? 0
+
+const damaged = (report: Report.Report): number => report.damages.count - underUnknownKey(report)
+
 const faultSections = (report: Report.Report): ReadonlyArray<Section> => [
   {
-    title: count(report.damages.count, "damaged line"),
+    title: count(damaged(report), "damaged line"),
     meaning: "these bytes are not what a writer wrote, and no crash explains them",
     findings: map(
-      report.damages,
-      (damage) =>
-        `${at(damage)}: ${damage.kind}, ${count(damage.length, "byte")}: ${kinds[damage.kind]}` +
-        (damage.preview === "" ? "" : `; it begins ${damage.preview}`)
+      { count: damaged(report), first: report.damages.first.filter(({ kind }) => kind !== "key") },
+      damageText
+    )
+  },
+  {
+    title: `${count(underUnknownKey(report), "line")} under a key that was not given`,
+    meaning: "nothing is known of them, neither that they are sound nor that they are damaged",
+    findings: map(
+      { count: underUnknownKey(report), first: report.damages.first.filter(({ kind }) => kind === "key") },
+      damageText
     )
   },
   {
@@ -245,9 +260,32 @@ export const isNewer = ({ damageKinds, damages, ...report }: Report.Report): boo
   damages.count > 0 && damageKinds["version"] === damages.count &&
   faultKinds.every((kind) => kind === "damages" || report[kind].count === 0)
 
+/** Whether all that is wrong is that lines are under keys that were not given. */
+const isUnknown = (report: Report.Report): boolean =>
+  underUnknownKey(report) > 0 && damaged(report) === 0 &&
+  faultKinds.every((kind) => kind === "damages" || report[kind].count === 0)
+
+/** More ids than these are no help, and may well be made up. */
+const keysShownMax = 5
+
+const keyAdvice = (report: Report.Report): ReadonlyArray<string> => {
+  const { records, unauthenticated, unknownKeys } = report
+  if (unknownKeys.length === 0) return []
+  const shown = unknownKeys.slice(0, keysShownMax)
+    .map(({ key, lines }) => `"${printable(key)}" (${count(lines, "line")})`)
+  const more = unknownKeys.length > keysShownMax ? " and others" : ""
+  const isUnderSeveral = unknownKeys.length > 1 || records > unauthenticated.count
+  return [
+    `check AUDITLOG_KEY_ID, or verify again with the key that these lines name: ${shown.join(", ")}${more}`,
+    ...(isUnderSeveral ? ["a log under several keys: Verifier.verify takes all of them, this command one"] : []),
+    "if you know no such key: find out who wrote these lines, since anybody can name a key"
+  ]
+}
+
 const advice = (report: Report.Report, file: string | undefined): ReadonlyArray<string> => {
   if (isNewer(report)) return ["use a newer auditlog: this one does not know the version that these lines are in"]
-  const isLost = report.damages.count > 0 || report.missing.count > 0
+  const isDamaged = damaged(report) > 0
+  const isLost = isDamaged || report.missing.count > 0
   const isChanged = report.conflicts.count > 0 || report.broken.count > 0 || report.dangling.count > 0
   const isOtherKey = report.doubtfulKeys.length > 0
   return [
@@ -255,7 +293,8 @@ const advice = (report: Report.Report, file: string | undefined): ReadonlyArray<
       `check the secret of the key ${JSON.stringify(key)} first: none of its ${records} records has the HMAC that it ` +
       `makes, as if they had been written with another one`
     ),
-    ...(report.records === 0 && report.damages.count > 0 && !isOtherKey
+    ...keyAdvice(report),
+    ...(report.records === 0 && isDamaged && !isOtherKey && underUnknownKey(report) === 0
       ? ["check the name: this does not look like an audit log"]
       : []),
     ...(file !== undefined && (isLost || isChanged)
@@ -265,7 +304,7 @@ const advice = (report: Report.Report, file: string | undefined): ReadonlyArray<
       ? ["look for what is missing in a backup, or where the log is shipped to; compare by writer and number"]
       : []),
     ...(isChanged ? ["find out who could write this file: a crash does not do this"] : []),
-    ...(report.damages.count > 0 && !isOtherKey
+    ...(isDamaged && !isOtherKey
       ? [
         file === undefined
           ? "the copy stays as it was shipped; auditlog repair moves damage out of the log, or out of a file fetched with --output"

@@ -32,6 +32,9 @@ export interface VerificationOptions {
 const removedStart = Buffer.from(`,"_tag":"auditlog/SegmentRemoved"`)
 
 /** The keys as a scan wants them, and a worker thread can have them. They must be valid. */
+/** Ids that are listed. A log is under a few keys; whoever makes ids up must not fill the memory with them. */
+const unknownKeysMax = 100
+
 const scanKeys = (keys: ReadonlyArray<HashChain.Key>): Keys =>
   new Map(keys.map(({ id, secret }) => [id, createSecretKey(Buffer.from(Redacted.value(secret) as Uint8Array))]))
 
@@ -65,6 +68,8 @@ export class Verification implements Here {
   /** Keys of which a record has the HMAC that they make, and of the others how many records are under them. */
   private readonly provenKeys = new Set<string>()
   private readonly failingKeys = new Map<string, number>()
+  /** Keys that were not given, and how many lines name them. */
+  private readonly unknownKeys = new Map<string, number>()
   private readonly digests: HashChain.Digests
   private readonly scan: BlockScan
   private readonly lineBytesMax: number
@@ -181,6 +186,7 @@ export class Verification implements Here {
       doubtfulKeys: Array.from(this.failingKeys, ([key, records]) => ({ key, records })).filter(({ key, records }) =>
         records > 1 && !this.provenKeys.has(key)
       ),
+      unknownKeys: Array.from(this.unknownKeys, ([key, lines]) => ({ key, lines })),
       fragments: this.fragments.findings,
       unfinished: chain.unfinished.findings,
       incomplete: chain.transactions.incomplete.findings,
@@ -263,7 +269,8 @@ export class Verification implements Here {
         return this.damage(parsed.kind, trimmed)
       case "Resync": {
         const found = HashChain.check(trimmed, parsed.key, this.digests)
-        if (found === "hash" || (found === "key" && this.hasKeys)) return this.damage(found, trimmed)
+        if (found === "key" && this.hasKeys) return this.unknownKey(parsed.key, trimmed)
+        if (found === "hash") return this.damage(found, trimmed)
         this.resyncs++
         if (parsed.key === undefined && this.hasKeys) this.unauthenticated.add(() => this.place())
         return
@@ -289,9 +296,17 @@ export class Verification implements Here {
 
   /** A record whose hash is right, or cannot be checked. */
   private keyed(check: "ok" | "key", line: Uint8Array): void {
-    if (check === "key" && this.hasKeys) return this.damage("key", line)
+    if (check === "key" && this.hasKeys) return this.unknownKey(this.reader.key, line)
     if (check === "key") this.unchecked.add(() => this.place())
     this.record()
+  }
+
+  private unknownKey(key: string | undefined, line: Uint8Array): void {
+    const lines = this.unknownKeys.get(key ?? "")
+    if (key !== undefined && (lines !== undefined || this.unknownKeys.size < unknownKeysMax)) {
+      this.unknownKeys.set(key, (lines ?? 0) + 1)
+    }
+    this.damage("key", line)
   }
 
   private record(): void {
