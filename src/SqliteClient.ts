@@ -20,6 +20,7 @@ import { classifySqliteError, ConnectionError, SqlError } from "effect/sql/SqlEr
 import * as Statement from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
+import { sqliteDriver, transactionEnded } from "./internal/endedTransaction.ts"
 
 /**
  * The options of {@link make}.
@@ -75,9 +76,6 @@ const toInput = (value: unknown): SQLInputValue =>
     : value instanceof Date
     ? value.toISOString()
     : value as SQLInputValue
-
-/** What a statement is told that comes after the end of its transaction. */
-const transactionEnded = "the transaction of this connection has ended"
 
 /** An object, or an array where values are asked for. */
 type Row = object & ReadonlyArray<unknown>
@@ -233,7 +231,7 @@ export const make: (
       ...acquirers,
       transactionAcquirer: Effect.map(acquirers.transactionAcquirer, (connection) => connection.lend()),
       compiler: Statement.makeCompilerSqlite(),
-      driver: "auditlog-node-sqlite",
+      driver: sqliteDriver,
       beginTransaction: "BEGIN IMMEDIATE",
       releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
       spanAttributes: [["db.system.name", "sqlite"], ["db.namespace", options.filename]]

@@ -4,32 +4,13 @@
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Redacted, type Scope, Semaphore } from "effect"
+import { Deferred, Effect, Exit, Fiber, Redacted, type Scope, Semaphore } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
-import { OutboxSchema, SqlOutbox } from "../src/index.ts"
+import { type AuditLog, OutboxSchema } from "../src/index.ts"
 import { openSqlite, order, type Sql } from "./sqlClient.ts"
-import { contents, kinds } from "./sqlSupport.ts"
-import { Audit, granted, temporaryLog } from "./support.ts"
-
-const auditOn = (sql: Sql) =>
-  Layer.fresh(Audit.layerOutbox).pipe(
-    Layer.provide(SqlOutbox.layer()),
-    Layer.provide(Layer.succeed(SqlClient.SqlClient, sql)),
-    Layer.build,
-    Effect.map((context) => Effect.provideContext(Audit, context)),
-    Effect.flatten
-  )
-
-type Log = Effect.Success<ReturnType<typeof auditOn>>
-
-const nothing = { orders: [], staged: [], refusals: 0 }
-
-const reasonOf = (exit: Exit.Exit<unknown, unknown>): unknown => {
-  if (Exit.isSuccess(exit)) return "success"
-  const error = Cause.squash(exit.cause) as { readonly reason?: { readonly _tag: string } }
-  return error.reason?._tag ?? error
-}
+import { auditOn, contents, kinds, nothing, reasonOf } from "./sqlSupport.ts"
+import { type Audit, granted, temporaryLog } from "./support.ts"
 
 for (const kind of kinds()) {
   describe(`an outbox on ${kind.name}`, () => {
@@ -39,7 +20,7 @@ for (const kind of kinds()) {
         readonly sql: Sql
         readonly url: string
         readonly another: Effect.Effect<Sql, unknown, Scope.Scope>
-        readonly log: Log
+        readonly log: AuditLog.AuditLog<typeof Audit.schema.Type>
       }) => Effect.Effect<void, unknown, Scope.Scope>
     ): void => {
       it.live(name, () =>

@@ -2,23 +2,13 @@
  * Staged records exist if and only if their transaction committed, on every database, whatever ends the transaction.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scheduler, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Scheduler, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { type AuditLog, Outbox, SizePolicy, SqlOutbox } from "../src/index.ts"
 import * as OutboxBell from "../src/internal/outboxBell.ts"
 import { order, type Sql } from "./sqlClient.ts"
-import { contents, kinds } from "./sqlSupport.ts"
-import { Audit, granted } from "./support.ts"
-
-/** The typed log on the outbox of a client. */
-const auditOn = (sql: Sql, options?: SqlOutbox.Options) =>
-  Layer.fresh(Audit.layerOutbox).pipe(
-    Layer.provide(SqlOutbox.layer(options)),
-    Layer.provide(Layer.succeed(SqlClient.SqlClient, sql)),
-    Layer.build,
-    Effect.map((context) => Effect.provideContext(Audit, context)),
-    Effect.flatten
-  )
+import { auditOn, contents, kinds, nothing, reasonOf } from "./sqlSupport.ts"
+import { type Audit, granted } from "./support.ts"
 
 /** A scheduler that lets a fiber give way once, at one of its operations. */
 class YieldsOnce extends Scheduler.MixedScheduler {
@@ -44,16 +34,6 @@ const nearTheEnd = Array.from({ length: 300 }, (_, i): { readonly before: number
   before: i,
   yields: Effect.provideService(Scheduler.MaxOpsBeforeYield, 300)
 }))
-
-const nothing = { orders: [], staged: [], refusals: 0 }
-
-const reasonOf = (exit: Exit.Exit<unknown, unknown>): unknown => {
-  if (Exit.isSuccess(exit)) return "success"
-  const error = Cause.squash(exit.cause)
-  return typeof error === "object" && error !== null && "reason" in error
-    ? (error.reason as { readonly _tag: string })._tag
-    : error
-}
 
 for (const kind of kinds()) {
   describe(`an outbox on ${kind.name}`, () => {

@@ -125,23 +125,26 @@ describe("a log that nobody has touched", () => {
       assert.strictEqual(dangling.dangling.first[0]?.stands, "nowhere")
     }))
 
-  /**
-   * Runs without one of the rare tears that are called unsound although nothing is lost (docs/integrity.md); 83, 173, 213
-   * and 823 have one. More: `node test/simulation/verify.ts --seeds N --from SEED`.
-   */
-  const from = "2000"
+  interface Failure {
+    readonly faults: ReadonlyArray<string>
+    readonly seed: number
+  }
+
+  /** Runs with one of the rare tears that are called unsound although nothing is lost (docs/integrity.md). */
+  const rareTears = new Set([83, 173, 213, 823])
+  /** More: `node test/simulation/verify.ts --seeds N --from SEED`. */
   const seeds = process.env["AUDITLOG_VERIFY_SEEDS"] ?? "300"
   it.live(
     `is sound in ${seeds} simulated runs, whatever faults the protocol has handled`,
     () =>
       Effect.gen(function*() {
         const { stderr, stdout } = yield* Effect.promise(() =>
-          run(process.execPath, [testFile("simulation/verify.ts"), "--from", from, "--seeds", seeds])
+          run(process.execPath, [testFile("simulation/verify.ts"), "--seeds", seeds, "--stop-at", seeds])
         )
         assert.notStrictEqual(stdout, "", stderr)
         const { failures, ...totals } = JSON.parse(stdout)
-        const replay = failures.map((
-          { faults, seed }: { readonly faults: ReadonlyArray<string>; readonly seed: number }
+        const replay = failures.filter(({ seed }: Failure) => !rareTears.has(seed)).map((
+          { faults, seed }: Failure
         ) => `node test/simulation/verify.ts --from ${seed} --seeds 1: ${faults.join("; ")}`)
         assert.deepStrictEqual(replay, [])
         assert.strictEqual(totals.runs, Number(seeds))

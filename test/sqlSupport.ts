@@ -1,14 +1,14 @@
 /**
  * The databases that the tests of the outbox run on: SQLite everywhere, PostgreSQL where its server can be had.
  */
-import { Effect, type Scope } from "effect"
+import { Cause, Effect, Exit, Layer, type Scope } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as Path from "node:path"
 import { afterAll, beforeAll } from "vitest"
-import { OutboxSchema } from "../src/index.ts"
+import { OutboxSchema, SqlOutbox } from "../src/index.ts"
 import { Postgres, type PostgresOptions, whyNoPostgres } from "./servers/postgres.ts"
 import { openPostgres, openSqlite, type Sql } from "./sqlClient.ts"
-import { temporaryDirectory } from "./support.ts"
+import { Audit, temporaryDirectory } from "./support.ts"
 
 /** A database of one test, empty but for the outbox's tables and a business table `orders (id text)`. */
 export interface Database {
@@ -89,3 +89,25 @@ export const contents = Effect.fnUntraced(function*(sql: Sql) {
     refusals: refusals.length
   }
 })
+
+/** What a database holds in which nothing has happened. */
+export const nothing = { orders: [], staged: [], refusals: 0 }
+
+/** The typed log on the outbox of a client. */
+export const auditOn = (sql: Sql, options?: SqlOutbox.Options) =>
+  Layer.fresh(Audit.layerOutbox).pipe(
+    Layer.provide(SqlOutbox.layer(options)),
+    Layer.provide(Layer.succeed(SqlClient.SqlClient, sql)),
+    Layer.build,
+    Effect.map((context) => Effect.provideContext(Audit, context)),
+    Effect.flatten
+  )
+
+/** Why an effect failed: the tag of the reason of an error that has one, or the error itself. */
+export const reasonOf = (exit: Exit.Exit<unknown, unknown>): unknown => {
+  if (Exit.isSuccess(exit)) return "success"
+  const error = Cause.squash(exit.cause)
+  return typeof error === "object" && error !== null && "reason" in error
+    ? (error.reason as { readonly _tag: string })._tag
+    : error
+}

@@ -26,6 +26,7 @@ const modules: ReadonlyArray<string> = [
   "internal/appendContext.ts",
   "AuditLog.ts",
   "internal/errorChain.ts",
+  "internal/endedTransaction.ts",
   "internal/outboxBell.ts",
   "OutboxSchema.ts",
   "internal/outboxInsert.ts",

@@ -11,6 +11,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as AuditError from "../AuditError.ts"
 import type { Buffered } from "../AuditRecord.ts"
 import type * as OutboxSchema from "../OutboxSchema.ts"
+import { sqliteDriver, transactionEnded } from "./endedTransaction.ts"
 import * as OutboxBell from "./outboxBell.ts"
 
 /** The connection of a transaction, and the depth of savepoints. */
@@ -72,7 +73,7 @@ const isLease = (value: unknown): value is Lease =>
 export const leasesOf = (sql: SqlClient.SqlClient): LeaseOf => {
   const lease: (connection: Level[0]) => unknown = "~@effect/sql-pg/PgClient" in sql
     ? (connection) => (connection as { readonly connection?: unknown }).connection
-    : sql.driver === "auditlog-node-sqlite"
+    : sql.driver === sqliteDriver
     ? (connection) => connection
     : () => undefined
   return ([connection, depth]) => {
@@ -81,7 +82,7 @@ export const leasesOf = (sql: SqlClient.SqlClient): LeaseOf => {
   }
 }
 
-const refusals = new Set(["Pinned connection was released", "the transaction of this connection has ended"])
+const refusals = new Set(["Pinned connection was released", transactionEnded])
 
 /** Whether the driver has refused a statement before it was sent, since its transaction has ended. */
 export const isRefused = (error: SqlError): boolean => {
