@@ -127,7 +127,11 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
     const settings = FileSettings.make({ ...options, path })
     const { flushEveryMillis, target } = settings
     const wake = yield* Queue.sliding<void>(1)
-    const observer = makeObserver(path, context, () => Queue.offerUnsafe(wake, undefined))
+    let retentionDue = true
+    const observer = makeObserver(path, context, () => {
+      retentionDue = true
+      Queue.offerUnsafe(wake, undefined)
+    })
 
     const { commits, limits, writer } = yield* Effect.acquireRelease(
       Effect.suspend(() => {
@@ -170,17 +174,32 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
       return commits.submit(() => group(records), bytes)
     }
     if (settings.retain !== undefined) {
-      const retention = Retention.apply({
-        port,
-        live: path,
-        limits: settings.retain,
-        nowMillis,
-        append: (record) => appendOwn(record, nowMillis(), append),
-        warned: observer.warned
-      })
+      const limits = settings.retain
+      const retention = (goesOn: () => boolean) =>
+        Effect.suspend(() => {
+          retentionDue = false
+          return Retention.apply({
+            port,
+            live: path,
+            limits,
+            nowMillis,
+            goesOn,
+            append: (record) => appendOwn(record, nowMillis(), append),
+            warned: observer.warned
+          })
+        }).pipe(
+          Effect.catch((error) => Effect.sync(() => observer.warned(`old segments stay: ${error.message}`))),
+          Effect.onInterrupt(() => Effect.sync(() => void (retentionDue = true)))
+        )
+      // for programs that end before the fiber below has come to anything, or that interrupt it each time
+      yield* Effect.addFinalizer(() =>
+        Effect.suspend(() => {
+          const until = performance.now() + retentionMillisAtClose
+          return retentionDue ? retention(() => performance.now() < until) : Effect.void
+        })
+      )
       yield* Queue.take(wake).pipe(
-        Effect.andThen(retention),
-        Effect.catch((error) => Effect.sync(() => observer.warned(`old segments stay: ${error.message}`))),
+        Effect.andThen(retention(() => true)),
         Effect.forever,
         Effect.forkScoped
       )
@@ -188,6 +207,9 @@ export const make: (options: Options) => Effect.Effect<Appender["Service"], Audi
     }
     return Appender.of({ limits, append })
   })
+
+/** Closing begins with no further segment after so long; the next program goes on. */
+const retentionMillisAtClose = 1000
 
 /** Appends a record of the library's own. It is within every hard limit and no matter of the size policy. */
 const appendOwn = (

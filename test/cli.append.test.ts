@@ -470,6 +470,21 @@ describe("options", () => {
     expect(plainLines(read(log)).at(-1)!.stamp["key"]).toBe("k1")
   })
 
+  it("that remove old segments are kept to by a program that appends one record and ends", async () => {
+    const log = newLog()
+    const env = { AUDITLOG_ROTATE_SIZE: "1 KiB", AUDITLOG_RETAIN_SIZE: "3 KiB" }
+    for (let n = 0; n < 6; n++) {
+      const appended = await auditlog(["append", log], { input: `{"n":${n},"x":"${"x".repeat(1000)}"}`, env })
+      expect(appended.code).toBe(0)
+    }
+    const files = Fs.readdirSync(Path.dirname(log)).map((name) => Path.join(Path.dirname(log), name))
+    const bytes = files.reduce((sum, path) => sum + Fs.statSync(path).size, 0)
+    // the record of a removal comes on top
+    expect([files.length, bytes < 4500]).toEqual([3, true])
+    expect(recordsIn(log).at(-1)).toMatchObject({ _tag: "auditlog/SegmentRemoved", records: expect.any(Number) })
+    expect(await auditlog(["verify", log])).toMatchObject({ code: 0 })
+  })
+
   it("of the environment that are wrong are named, and do not show a secret", async () => {
     const log = newLog()
     const bogus = await auditlog(["append", log], { env: { AUDITLOG_SYNC: "sometimes" } })

@@ -133,7 +133,10 @@ const summarize = Effect.fnUntraced(function*(port: FilePort, { bytes, path }: C
   } satisfies SegmentRemoved
 })
 
-/** Removes what is due. Each removal is in the log, durably, before it happens; a failure leaves the rest for next time. */
+/**
+ * Removes what is due. Each removal is in the log, durably, before it happens; a failure leaves the rest for next time.
+ * An interruption waits for the segment that is being removed.
+ */
 export const apply = <E>(options: {
   readonly port: FilePort
   readonly live: string
@@ -141,17 +144,23 @@ export const apply = <E>(options: {
   readonly nowMillis: () => number
   /** Whether nobody needs a segment any more; by default nobody does. */
   readonly mayRemove?: (path: string) => boolean
+  /** Whether to begin with another segment; by default until none is due. */
+  readonly goesOn?: () => boolean
   readonly append: (record: SegmentRemoved) => Effect.Effect<unknown, E>
   readonly warned: (problem: string) => void
 }): Effect.Effect<void, E> => {
-  const { append, limits, live, mayRemove = () => true, nowMillis, port, warned } = options
+  const { append, goesOn = () => true, limits, live, mayRemove = () => true, nowMillis, port, warned } = options
+  const remove = Effect.fnUntraced(function*(candidate: Candidate) {
+    // another process may have been faster
+    if (port.lstat(candidate.path) === undefined) return
+    yield* append(yield* summarize(port, candidate))
+    port.unlink(candidate.path)
+    port.fsyncDirectory(dirname(live))
+  }, Effect.uninterruptible)
   return Effect.gen(function*() {
     for (const candidate of due(port, live, limits, nowMillis(), mayRemove)) {
-      // another process may have been faster
-      if (port.lstat(candidate.path) === undefined) continue
-      yield* append(yield* summarize(port, candidate))
-      port.unlink(candidate.path)
-      port.fsyncDirectory(dirname(live))
+      yield* remove(candidate)
+      if (!goesOn()) return
     }
   }).pipe(
     Effect.catchDefect((cause) =>
