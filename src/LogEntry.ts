@@ -59,7 +59,10 @@ export interface Foreign extends Place {
  * **Details**
  *
  * `healed` says that the next writer has set the fragment apart with a resync line: what a killed process leaves of a
- * record that it never acknowledged. `preview` is the beginning of the line, escaped, for people.
+ * record that it never acknowledged. `whole` says that it begins with all of a record but its newline, and goes on with
+ * a resync line or one of another program: the write of that record lost its last byte, or a program has taken the
+ * newline away from an acknowledged record. `preview` is the beginning of the line,
+ * escaped, for people.
  *
  * @category models
  * @since 0.1.0
@@ -68,6 +71,7 @@ export interface Damage extends Place {
   readonly _tag: "Damage"
   readonly kind: Codec.DamageKind
   readonly healed: boolean
+  readonly whole: boolean
   readonly preview: string
 }
 
@@ -88,7 +92,8 @@ export interface Incomplete {
 }
 
 /**
- * Bytes after the last newline: a write in progress, or one that its process did not live to finish.
+ * Bytes after the last newline: a write in progress, or one that its process did not live to finish. `whole` says that
+ * they are all of a record but its newline, which a program may have taken away from an acknowledged record.
  *
  * @category models
  * @since 0.1.0
@@ -98,6 +103,7 @@ export interface Pending {
   readonly file: string
   readonly offset: number
   readonly length: number
+  readonly whole: boolean
 }
 
 /**

@@ -24,7 +24,7 @@ export interface Process extends Schema.Schema.Type<typeof Process> {}
 /**
  * A range of damaged bytes: the offset of its first byte, its length with its newlines, and how many lines it is of.
  * `kind` is that of `Codec.DamageKind`; `healed` says that a later writer had set the fragment apart, so that nothing
- * acknowledged was in it.
+ * acknowledged was in it, unless it was all of a record but its newline.
  *
  * @category models
  * @since 0.1.0
@@ -52,8 +52,8 @@ export interface Range extends Schema.Schema.Type<typeof Range> {}
  *
  * `outcome`: `"sound"`, nothing is to be done; `"damaged"`, what a dry run says of a file that would be repaired;
  * `"repaired"`. `damages` counts the damaged lines of each kind, `healed` those of them that a writer had already set
- * apart, `suspects` those in which acknowledged records may have been: neither healed, nor NUL bytes alone, nor what
- * stood after the last newline. `ranges` lists the first ranges. `unchecked` counts records with an HMAC of a key that was not given: they
+ * apart, `suspects` those in which acknowledged records may have been: not NUL bytes alone, and of the healed ones and
+ * of what stood after the last newline those that were all of a record but its newline. `ranges` lists the first ranges. `unchecked` counts records with an HMAC of a key that was not given: they
  * stay. `lateBytes` counts what another program wrote to the old file while it was replaced, appended to the new one.
  * Sizes are in bytes, hashes are SHA-256 of the whole file in hexadecimal digits.
  *

@@ -44,8 +44,8 @@ export interface RecordPlace extends LogEntry.Place {
 }
 
 /**
- * A damaged line, or a fragment. `healed`: the next writer has set it apart with a resync line. `preview` is its
- * beginning, escaped.
+ * A damaged line, or a fragment. `healed`: the next writer has set it apart with a resync line; `whole`: it begins with
+ * all of a record but its newline. `preview` is its beginning, escaped.
  *
  * @category models
  * @since 0.1.0
@@ -140,7 +140,9 @@ export type Pending = Omit<LogEntry.Pending, "_tag">
  * `unauthenticated`, lines without an HMAC although a key was given; `unchecked`, lines with an HMAC although no key was
  * given, so that nothing is known of them. `sound` is true if there are none of these.
  *
- * Notes: `fragments` of writes that nobody acknowledged; `unfinished`, records that a writer did not get whole into the
+ * Notes: `fragments` of writes that nobody acknowledged; `unended`, lines that begin with a whole record without its
+ * newline, so that it does not count: its write lost the last byte, or a program has taken the newline away from an
+ * acknowledged record; `unfinished`, records that a writer did not get whole into the
  * file before it ended; `incomplete` transactions; `repeats`, records that were appended again because the first attempt
  * was not found; `pending` tails; `removed`, segments that retention has removed with a record of it; `earlier`, writers
  * and links that begin before the oldest file that was read: in removed ones, or in those that were left out.
@@ -172,6 +174,7 @@ export interface Report {
   readonly unchecked: Findings<LogEntry.Place>
 
   readonly fragments: Findings<Damage>
+  readonly unended: Findings<Damage>
   readonly unfinished: Findings<Missing>
   readonly incomplete: Findings<Incomplete>
   readonly repeats: number

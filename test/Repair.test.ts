@@ -112,7 +112,8 @@ const cases: ReadonlyArray<Case> = [
     name: "a tail that lacks nothing but its newline",
     damage: (bytes) => bytes.subarray(0, -1),
     roles: withoutLine(5),
-    damages: { torn: 1 }
+    damages: { torn: 1 },
+    suspects: 1
   },
   {
     name: "a line that is cut in the middle",

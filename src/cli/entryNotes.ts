@@ -67,8 +67,11 @@ const meaningOf = (finding: Finding): string => {
       return `incomplete: transaction ${finding.transaction} has ${finding.found} of ${finding.expected} records, so ` +
         `none counts; its writer was cut off, or lines were removed`
     case "Pending":
-      return `pending: ${finding.length} bytes after the last newline; a write in progress, or one that was cut off, ` +
-        `which the next append sets apart`
+      return finding.whole
+        ? `pending: ${finding.length} bytes after the last newline, which are a whole record; if a program has taken its ` +
+          `newline away, put it back before the next append: printf '\\n' >> ${printable(finding.file)}`
+        : `pending: ${finding.length} bytes after the last newline; a write in progress, or one that was cut off, ` +
+          `which the next append sets apart`
     case "Missing": {
       const last = finding.seq + finding.count - 1
       const which = finding.count === 1
@@ -83,7 +86,11 @@ const meaningOf = (finding: Finding): string => {
       return `truncated: the file was cut after ${finding.offset} bytes of it had been read; what was appended just ` +
         `before is lost if logrotate did it with copytruncate: use create`
     default:
-      return finding.healed
+      return finding.whole
+        ? `${finding.kind}${finding.healed ? ", healed" : ""}: a whole record without its newline, so it does not ` +
+          `count; its write lost the last byte, or a program has taken the newline away from an acknowledged record: ` +
+          `auditlog cat --salvage shows it`
+        : finding.healed
         ? `${finding.kind}, healed: a write that never finished, set apart by the next writer; nothing acknowledged is ` +
           `lost, and nothing is to be done`
         : `${finding.kind}: ${meanings[finding.kind]}; it begins ${finding.preview}`

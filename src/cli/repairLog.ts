@@ -130,9 +130,11 @@ const fileLines = (file: FileReport, report: Report): ReadonlyArray<string> => {
   ]
 }
 
-const kindsOf = ({ damages, healed }: FileReport): string =>
+const kindsOf = ({ damages, healed, suspects }: FileReport): string =>
   Object.entries(damages).map(([kind, lines]) => `${kind} ${lines}`).join(", ") +
-  (healed === 0 ? "" : `; ${healed} of them healed, which held nothing acknowledged`)
+  (healed === 0
+    ? ""
+    : `; ${healed} of them healed, which ${suspects === 0 ? "held" : "mostly hold"} nothing acknowledged`)
 
 const adviceOf = (file: FileReport, { quarantine }: Report): ReadonlyArray<string> => {
   const evidence = file.suspects === 0

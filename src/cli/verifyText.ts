@@ -212,6 +212,12 @@ const noteSections = (report: Report.Report): ReadonlyArray<Section> => [
     )
   },
   {
+    title: `${count(report.unended.count, "whole record")} without a newline`,
+    meaning: "they do not count; a write lost its last byte, or a program took the newline of an acknowledged record " +
+      "away: auditlog cat --salvage shows them",
+    findings: map(report.unended, (line) => `${at(line)}: ${line.kind}${line.healed ? ", healed" : ""}`)
+  },
+  {
     title: `${count(report.unfinished.count, "writer")} that ended in a torn write`,
     meaning: "what is not there was never acknowledged",
     findings: map(report.unfinished, (missing) => `before ${at(missing)}: ${span(missing)}`)
@@ -235,7 +241,9 @@ const noteSections = (report: Report.Report): ReadonlyArray<Section> => [
     meaning: "bytes after the last newline: a write in progress, or one that was cut off",
     findings: map(
       { count: report.pending.length, first: report.pending },
-      ({ file, length, offset }) => `${printable(file)} (byte ${offset}): ${count(length, "byte")}`
+      ({ file, length, offset, whole }) =>
+        `${printable(file)} (byte ${offset}): ${count(length, "byte")}` +
+        (whole ? `, a whole record; if a program took its newline away: printf '\\n' >> ${printable(file)}` : "")
     )
   },
   {

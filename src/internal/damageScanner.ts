@@ -8,6 +8,7 @@
 import * as Codec from "../Codec.ts"
 import * as HashChain from "../HashChain.ts"
 import * as LineScanner from "./lineScanner.ts"
+import { endsInResync, isRecord, lacksNewline } from "./newlineLost.ts"
 
 /** Bytes to move: neighbouring damaged lines of one kind, with their newlines, or a part of one line. */
 export interface DamagedRange {
@@ -27,8 +28,13 @@ export interface Tally {
   unchecked: number
   /** Damaged lines that hold the beginning of a record. */
   traces: number
-  /** Damaged lines in which an acknowledged record may have been: not healed, not padding, not after the last newline. */
+  /**
+   * Damaged lines in which an acknowledged record may have been: not padding, and of the fragments that were healed and
+   * of what stands after the last newline those that are all of a record.
+   */
   suspects: number
+  /** What stands after the last newline is all of a record. */
+  wholeTail: boolean
   /** NUL bytes alone: no sign of any kind of file. */
   padding: number
   /** The line number of the first line in a newer version of the format. */
@@ -43,6 +49,7 @@ export class DamageScanner {
     unchecked: 0,
     traces: 0,
     suspects: 0,
+    wholeTail: false,
     padding: 0,
     newer: undefined,
     keys: new Map()
@@ -70,9 +77,11 @@ export class DamageScanner {
 
   /** At the end of the file: the ranges that are left, the torn tail last. */
   end(): ReadonlyArray<DamagedRange> {
-    const { length, offset } = this.scanner.rest
+    const { bytes, length, offset } = this.scanner.rest
     if (length > 0) {
       if (this.onlyNul) this.tally.padding++
+      this.tally.wholeTail = bytes !== undefined && isRecord(bytes, this.digests)
+      if (this.tally.wholeTail) this.tally.suspects++
       this.add({ offset, length, kind: this.onlyNul ? "nul" : "torn", lines: 1, healed: false })
     }
     if (this.open !== undefined) this.found.push(this.open)
@@ -137,8 +146,8 @@ export class DamageScanner {
     if (kind === "version") this.tally.newer ??= line.number
     const last = Codec.lastStart(bytes)
     if (last >= 0 || Codec.mayBeRecord(bytes)) this.tally.traces++
-    const healed = last >= 0 && this.isResync(bytes.subarray(last))
-    if (!healed) this.tally.suspects++
+    const healed = endsInResync(bytes, this.digests)
+    if (!healed || lacksNewline(bytes, this.digests)) this.tally.suspects++
     this.add({ offset: line.offset, length: line.length + 1, kind, lines: 1, healed })
   }
 
@@ -147,11 +156,6 @@ export class DamageScanner {
     this.tally.keys.set(key, count)
     if (isMatching) count.matching++
     else count.other++
-  }
-
-  private isResync(bytes: Uint8Array): boolean {
-    const parsed = Codec.parse(bytes)
-    return parsed._tag === "Resync" && HashChain.check(bytes, parsed.key, this.digests) !== "hash"
   }
 
   /** NUL bytes before and after a whole line; a carriage return at its end stays. */

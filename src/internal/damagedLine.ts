@@ -31,6 +31,8 @@ export interface DamagedLine {
    * or with a whole object of another program.
    */
   readonly hasMore: boolean
+  /** It ends in a whole line of its own, a record or not: what stands before it does not end where the line ends. */
+  readonly endsWhole: boolean
   /** It ends in a whole resync line: the next writer has set the fragment apart. */
   readonly healed: boolean
   readonly hasNul: boolean
@@ -43,9 +45,11 @@ const start = /^\{"_audit":\{"v":1,"writer":"([0-9A-HJKMNP-TV-Z]{26})"/
 const tailEnd = /^(?:(?:(?:,?"_hash":"|_hash":"|hash":"|ash":"|sh":"|h":"|":"|:"|")[\w-]{43}|[\w-]{0,43})"\}|\})$/
 const wholeTail = /,"_hash":"([\w-]{43})"\}$/
 const tailLength = 55
+/** Also the end of what only looks like an object of another program: its beginning, and a cut tail behind it. */
+const hashEnd = /[\w-]{43}"\}$/
 
 /** Bytes of a damaged line that people are shown. */
-export const previewBytesMax = 80
+const previewBytesMax = 80
 
 /** The beginning of a line, escaped so that it can be printed anywhere. */
 export const preview = (line: Uint8Array): string =>
@@ -60,12 +64,14 @@ export const examine = (line: Uint8Array, digests: HashChain.Digests): DamagedLi
   const last = bytes.toString("latin1", Math.max(0, bytes.length - tailLength))
   const end = wholeTail.exec(last)?.[1] ?? (bytes.length < tailLength && tailEnd.test(last) ? last : undefined)
   const final = fragments.at(-1)
+  const foreignEnd = end === undefined && endsInForeign(bytes)
   return {
     bytes,
     fragments,
     lead: leadOf(bytes.subarray(0, starts[0]), starts.length === 0),
     end,
-    hasMore: end === undefined && (endsInForeign(bytes) || isWholeWithEnd(bytes, digests)),
+    hasMore: foreignEnd || (end === undefined && isWholeWithEnd(bytes, digests)),
+    endsWhole: (foreignEnd && !hashEnd.test(last)) || final?.isWhole === true,
     healed: final !== undefined && final.isResync && final.isWhole,
     hasNul: bytes.includes(0)
   }
@@ -88,12 +94,16 @@ const fragment = (line: Buffer, from: number, to: number, digests: HashChain.Dig
 /** Places at which an object may begin that are tried, from the end of the line. */
 const objectStartsMax = 64
 
+const stampKey = `{"_audit":`
+
 /** Whether a line ends in a JSON object that does not begin with the line. */
 const endsInForeign = (line: Buffer): boolean => {
   let at = line.length
   for (let tried = 0; tried < objectStartsMax; tried++) {
     at = at <= 0 ? -1 : line.lastIndexOf("{", at - 1)
     if (at <= 0) return false
+    // a stamp that another record's end has closed
+    if (line.toString("latin1", Math.max(0, at - stampKey.length), at) === stampKey) continue
     if (Codec.parse(line.subarray(at))._tag === "Foreign") return true
   }
   return false

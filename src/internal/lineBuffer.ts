@@ -101,6 +101,11 @@ export class LineBuffer {
     return { offset: this.offset, length: this.skipped + this.filled - this.start, number: this.number }
   }
 
+  /** Those of them that are at hand: all, but of a line that is too long. */
+  get restBytes(): Uint8Array {
+    return this.bytes.subarray(this.start, this.filled)
+  }
+
   private skip(length: number): void {
     this.skipped += length
     this.start = 0

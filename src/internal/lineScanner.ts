@@ -36,8 +36,9 @@ export class LineScanner {
   }
 
   /** The bytes after the last newline: a write in progress, or one that never finished. */
-  get rest(): { readonly offset: number; readonly length: number; readonly number: number } {
-    return { offset: this.offset, length: this.length, number: this.number }
+  get rest(): ScannedLine {
+    const { length, number, offset, parts } = this
+    return { offset, length, number, bytes: length > this.lineBytesMax ? undefined : Buffer.concat(parts) }
   }
 
   private keep(bytes: Uint8Array): void {

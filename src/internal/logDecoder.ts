@@ -10,6 +10,7 @@ import type { AuditRecord, LogEntry, Place } from "../LogEntry.ts"
 import type { LineBuffer } from "./lineBuffer.ts"
 import * as LineScanner from "./lineScanner.ts"
 import type { Traits } from "./lineTraits.ts"
+import { endsInResync, isRecord, lacksNewline } from "./newlineLost.ts"
 import * as Reassembly from "./reassembly.ts"
 import { RecordBatch } from "./recordBatch.ts"
 import * as Salvage from "./salvage.ts"
@@ -78,8 +79,14 @@ export class LogDecoder {
 
   /** What is left at the end of the file: bytes after its last newline. */
   endOfFile(): ReadonlyArray<LogEntry> {
-    const { length, offset } = this.scanner.rest
-    return length === 0 ? [] : [{ _tag: "Pending", file: this.file, offset, length }]
+    const { bytes, length, offset } = this.scanner.rest
+    return length === 0 ? [] : [this.pending(this.file, offset, length, bytes)]
+  }
+
+  /** Bytes after the last newline of a file; they are not at hand if the line is too long. */
+  pending(file: string, offset: number, length: number, bytes: Uint8Array | undefined): LogEntry {
+    const whole = bytes !== undefined && bytes.length === length && isRecord(bytes, this.digests)
+    return { _tag: "Pending", file, offset, length, whole }
   }
 
   /** What is left at the end of the log: transactions that never became whole, and gaps. */
@@ -199,7 +206,14 @@ export class LogDecoder {
   /** Takes one line of a file whose lines are cut elsewhere, and adds what can be said now. */
   line(file: string, line: LineScanner.ScannedLine, entries: Array<LogEntry>): void {
     if (line.bytes === undefined) {
-      entries.push({ _tag: "Damage", ...placeOf(file, line), kind: "tooLong", healed: false, preview: "" })
+      entries.push({
+        _tag: "Damage",
+        ...placeOf(file, line),
+        kind: "tooLong",
+        healed: false,
+        whole: false,
+        preview: ""
+      })
       return
     }
     const bytes = Codec.trim(line.bytes)
@@ -270,7 +284,8 @@ export class LogDecoder {
     entries: Array<LogEntry>
   ): void {
     const healed = endsInResync(trimmed, this.digests)
-    entries.push({ _tag: "Damage", ...place, kind, healed, preview: preview(trimmed) })
+    const whole = lacksNewline(trimmed, this.digests)
+    entries.push({ _tag: "Damage", ...place, kind, healed, whole, preview: preview(trimmed) })
     if (!this.salvages) return
     for (const { length, offset, parsed: { fields, stamp, text }, verified } of Salvage.find(line, this.digests)) {
       const found = { ...place, offset: place.offset + offset, length }
@@ -310,15 +325,6 @@ const placeOf = (file: string, { length, number, offset }: LineScanner.ScannedLi
   length,
   line: number
 })
-
-/** Whether a damaged line ends in a resync line: the next writer has found the fragment and set it apart. */
-const endsInResync = (line: Uint8Array, digests: HashChain.Digests): boolean => {
-  const start = Codec.lastStart(line)
-  if (start < 0) return false
-  const last = line.subarray(start)
-  const parsed = Codec.parse(last)
-  return parsed._tag === "Resync" && HashChain.check(last, parsed.key, digests) !== "hash"
-}
 
 const preview = (line: Uint8Array): string =>
   JSON.stringify(Buffer.from(line.subarray(0, previewBytesMax)).toString("latin1")).slice(1, -1)

@@ -20,7 +20,8 @@ export interface Observer {
     bytes: number
   ) => void
   readonly flushed: () => void
-  readonly healed: (offset: number) => void
+  /** What stood before the offset was set apart; `whole`: it is all of a record but its newline. */
+  readonly healed: (offset: number, whole: boolean) => void
   readonly truncated: (fromBytes: number, toBytes: number) => void
   /** A record is under this key, and has not the HMAC that it makes. */
   readonly doubted: (key: string) => void

@@ -4,6 +4,7 @@
 import * as Codec from "../Codec.ts"
 import * as HashChain from "../HashChain.ts"
 import type { FilePort } from "./filePort.ts"
+import { isRecord } from "./newlineLost.ts"
 
 const newline = 0x0a
 
@@ -74,6 +75,18 @@ const newestHashIn = (
     if (check === "hash" && key !== undefined) doubted(key)
   }
   return undefined
+}
+
+/** Whether what stands between the last newline and `size` is all of a record. It is for a message: never throws. */
+export const endsInRecord = (port: FilePort, fd: number, size: number, digests: HashChain.Digests): boolean => {
+  try {
+    const from = Math.max(0, size - tailBytesMax)
+    const bytes = readFully(port, fd, from, size)
+    const start = bytes.lastIndexOf(newline) + 1
+    return (start > 0 || from === 0) && isRecord(bytes.subarray(start), digests)
+  } catch {
+    return false
+  }
 }
 
 /** Whether the byte before `size` is a newline. */

@@ -235,7 +235,11 @@ export class Tape<A> {
     const line: LongLine = { offset, length: length - 1, number: number - 1 }
     source.said = offset + length
     entries.push(
-      this.yielded({ _tag: "Pending", file: source.opened.path, offset, length }, { source, line, left: 0 })
+      this.yielded(this.decoder.pending(source.opened.path, offset, length, source.lines.restBytes), {
+        source,
+        line,
+        left: 0
+      })
     )
   }
 

@@ -7,7 +7,6 @@ import * as Os from "node:os"
 import type * as HashChain from "../HashChain.ts"
 import type { Report } from "../VerifyReport.ts"
 import type { Comparison, LineRange } from "./chainCheck.ts"
-import { previewBytesMax } from "./damagedLine.ts"
 import { HashSearch } from "./hashSearch.ts"
 import { Block, type Cut, LineBlocks } from "./lineBlocks.ts"
 import * as LogSnapshot from "./logSnapshot.ts"
@@ -115,7 +114,7 @@ export const run: (path: string, options: LogOptions) => Effect.Effect<
         return undefined
       })
       const { bytes, length } = blocks.rest
-      const rest = { bytes: bytes.slice(0, previewBytesMax), length }
+      const rest = { bytes: bytes.slice(), length }
       steps.push({ scan: undefined, judge: () => verification.endOfFile(rest) })
     }))
   }

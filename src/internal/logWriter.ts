@@ -193,7 +193,7 @@ export class LogWriter {
         return this.failed(new AuditError.StorageFull({ path: this.options.path, code, committed: "no" }))
       }
       this.touched = true
-      if (lead && !ends) this.observer.healed(size)
+      if (lead && !ends) this.observer.healed(size, LogTail.endsInRecord(this.port, this.file.fd, size, this.digests))
 
       const found = this.readBack(encoded, size)
       for (let i = 0; i < found; i++) stored.push(encoded.groups[i]!)

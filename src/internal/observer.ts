@@ -21,10 +21,18 @@ export const makeObserver = (path: string, context: Context.Context<never>, onSe
       for (const { entry } of groups) Metrics.appendSeconds.updateUnsafe((now - entry.since) / 1000, context)
     },
     flushed: () => Metrics.fsyncs.updateUnsafe(1, context),
-    healed: (offset) => {
+    healed: (offset, whole) => {
       Metrics.healed.updateUnsafe(1, context)
       log(
-        Effect.logInfo(`a torn line before byte ${offset} was set apart by a resync line; nothing acknowledged is lost`)
+        whole
+          ? Effect.logWarning(
+            `audit log: a whole record before byte ${offset} had no newline, so it was set apart and does not count: ` +
+              `its write lost the last byte, or a program, such as an editor, has taken the newline away from an ` +
+              `acknowledged record. "auditlog cat --salvage" shows it`
+          )
+          : Effect.logInfo(
+            `a torn line before byte ${offset} was set apart by a resync line; nothing acknowledged is lost`
+          )
       )
     },
     truncated: (fromBytes, toBytes) => {

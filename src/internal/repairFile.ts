@@ -44,6 +44,7 @@ export const repair = (path: string, session: Session): Effect.Effect<FileReport
     const scanned = yield* scan(source, settings, "reading", () => Effect.void)
     yield* assertKeys(source, scanned, session)
     yield* assertSuitable(source, scanned, settings)
+    if (scanned.tally.wholeTail) session.notes.add(aboutTail(source.path, settings.dryRun))
     if (scanned.rangeCount === 0) {
       if (!settings.dryRun) yield* finishEarlier(source, scanned, session)
       return report(source, scanned, "sound", [])
@@ -90,6 +91,13 @@ const assertSuitable = (
     `the quarantine`
   return Effect.fail(new Unsuitable({ file: path, problem }))
 }
+
+const aboutTail = (path: string, dryRun: boolean): string =>
+  `what stands after the last newline of ${path} is a whole record. If a program, such as an editor, has taken its ` +
+  `newline away, then it counted before, and ` +
+  (dryRun
+    ? `a newline puts it back: printf '\\n' >> ${path}, before the repair`
+    : `it was acknowledged; it is in the quarantine now`)
 
 /** A repair that was killed between the rename and its end: the file is clean, and that is still to be written down. */
 const finishEarlier = Effect.fnUntraced(function*(source: Source.Source, { sha256 }: Scanned, session: Session) {

@@ -44,6 +44,8 @@ interface Kept {
   readonly isCut: boolean
   /** The line it is from, if that waits for a proof. */
   readonly undecided: Undecided | undefined
+  /** Where the next line begins, if the newline before it is one that no write is known to have left there. */
+  readonly foldedAt: number | undefined
 }
 
 /** A line that looks like one altered record, unless a piece of a torn one is found that fits. */
@@ -129,7 +131,11 @@ export class TornWrites {
     if (kind === "key" || kind === "version" || (line.hasNul && !line.healed)) return decided(true)
     const evidence: Evidence = { isFault: false }
     let undecided: Undecided | undefined
-    if (this.isAlone(line)) {
+    const isNewlineKnown = this.newlinesOwed > 0
+    if (this.isFolded(line, offset)) {
+      evidence.isFault = true
+      decided(true)
+    } else if (this.isAlone(line)) {
       const isCutByAnother = line.end === undefined && this.newlinesOwed > 0
       if (isCutByAnother) this.newlinesOwed--
       const hasEnd = isCutByAnother || this.joinsBeginning(line.bytes, false)
@@ -149,7 +155,7 @@ export class TornWrites {
       evidence.isFault = !this.isCertain(line, offset)
       decided(!isMixed)
     }
-    this.keep(line, offset, next, evidence, undecided)
+    this.keep(line, offset, next, { evidence, undecided, isNewlineKnown })
   }
 
   /** What shows that the record before the one at `offset`, with the hash `prev`, was torn in the write of this one. */
@@ -168,6 +174,18 @@ export class TornWrites {
   /** One record and nothing with it: it was altered, or its end was cut off. */
   private isAlone({ fragments, hasMore, healed, lead }: DamagedLine): boolean {
     return fragments.length === 1 && lead === "nothing" && !healed && !hasMore
+  }
+
+  /**
+   * Whether a line is the rest of a record that begins in the line before it. Between the pieces of a torn write stands
+   * what another writer has written, and none writes a bare newline: a program has wrapped the line.
+   */
+  private isFolded({ bytes, fragments }: DamagedLine, offset: number): boolean {
+    return fragments.length === 0 &&
+      this.kept.some((beginning) =>
+        beginning.foldedAt === offset &&
+        this.search.joins({ beginning: beginning.bytes, isCut: true, end: bytes, isEndCut: true })
+      )
   }
 
   /**
@@ -213,31 +231,41 @@ export class TornWrites {
     line: DamagedLine,
     offset: number,
     next: number,
-    evidence: Evidence,
-    undecided: Undecided | undefined
+    { evidence, isNewlineKnown, undecided }: {
+      readonly evidence: Evidence
+      readonly undecided: Undecided | undefined
+      readonly isNewlineKnown: boolean
+    }
   ): void {
-    const { bytes, end, fragments, healed, lead } = line
+    const foldedAt = isNewlineKnown ? undefined : next
+    const { bytes, end, endsWhole, fragments, healed, lead } = line
     if (lead === "beginning") this.tear(undefined, offset)
-    else if (lead !== "nothing") this.continue(bytes.subarray(0, fragments[0]?.from), offset)
+    else if (lead !== "nothing") this.continue(bytes.subarray(0, fragments[0]?.from), offset, foldedAt)
     for (const { from, isResync, isWhole, to, writer } of fragments) {
       if (isResync && isWhole) continue
       this.tear(writer, offset)
       if (!healed) this.lastOpen = offset
       if (isWhole && to < bytes.length) this.newlinesOwed++
       if (isWhole || to - from > keptBytesMax) continue
-      this.keepBeginning({ bytes: Uint8Array.from(bytes.subarray(from, to)), isCut: to < bytes.length, undecided })
+      const isCut = to < bytes.length
+      const piece = Uint8Array.from(bytes.subarray(from, to))
+      this.keepBeginning({ bytes: piece, isCut, undecided, foldedAt: isCut ? undefined : foldedAt })
     }
     if (end?.length === 43) this.ends.set(end, { offset, evidence })
-    this.last = { text: bytes.toString("latin1", Math.max(0, bytes.length - tailLength)), next, evidence }
+    this.last = endsWhole
+      ? undefined
+      : { text: bytes.toString("latin1", Math.max(0, bytes.length - tailLength)), next, evidence }
   }
 
   /** A line begins with a piece of a record that was begun before. */
-  private continue(piece: Uint8Array, offset: number): void {
+  private continue(piece: Uint8Array, offset: number, foldedAt: number | undefined): void {
     const [, writer] = lateStart.exec(Buffer.from(piece.subarray(0, 160)).toString("latin1")) ?? []
     if (writer !== undefined) this.tear(writer, offset)
-    for (const { bytes, isCut } of this.kept.slice(-continuedMax)) {
-      if (isCut && bytes.length + piece.length <= keptBytesMax) {
-        this.keepBeginning({ bytes: Buffer.concat([bytes, piece]), isCut, undecided: undefined })
+    for (const { bytes, foldedAt: continuesAt, isCut } of this.kept.slice(-continuedMax)) {
+      const isFold = continuesAt === offset
+      if ((isCut || isFold) && bytes.length + piece.length <= keptBytesMax) {
+        const all = Buffer.concat([bytes, piece])
+        this.keepBeginning({ bytes: all, isCut, undecided: undefined, foldedAt: isFold ? foldedAt : undefined })
       }
     }
   }

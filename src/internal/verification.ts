@@ -16,6 +16,7 @@ import { ChainCheck, type Comparison, type LineRange } from "./chainCheck.ts"
 import { examine, preview } from "./damagedLine.ts"
 import { Collector } from "./findings.ts"
 import type { Block, Cut, LineBlocks } from "./lineBlocks.ts"
+import { isRecord, lacksNewline } from "./newlineLost.ts"
 import { slackBytes, StampReader } from "./stampReader.ts"
 import { TornWrites } from "./tornWrites.ts"
 import type { Here } from "./transactionCheck.ts"
@@ -63,6 +64,7 @@ export class Verification implements Here {
   private readonly damages: Collector<Report.Damage>
   private readonly damageKinds = new Map<string, number>()
   private readonly fragments: Collector<Report.Damage>
+  private readonly unended: Collector<Report.Damage>
   private readonly unauthenticated: Collector<Place>
   private readonly unchecked: Collector<Place>
   /** Keys of which a record has the HMAC that they make, and of the others how many records are under them. */
@@ -85,6 +87,7 @@ export class Verification implements Here {
     this.chain = new ChainCheck(this.reader, this.torn, this, isPart, listedMax)
     this.damages = new Collector(listedMax)
     this.fragments = new Collector(listedMax)
+    this.unended = new Collector(listedMax)
     this.unauthenticated = new Collector(listedMax)
     this.unchecked = new Collector(listedMax)
   }
@@ -122,8 +125,12 @@ export class Verification implements Here {
     this.length = length
     // what a torn write leaves at the start of a file is the beginning of a line, or a hole
     const isForeignFile = this.offset === 0 && bytes.length > 0 && bytes[0] !== 0x7b && bytes[0] !== 0
-    if (!isForeignFile) this.pending.push({ file: this.file, offset: this.offset, length })
-    else this.addDamage({ ...this.place(), kind: "notJson", healed: false, preview: preview(bytes) })
+    if (isForeignFile) {
+      this.addDamage({ ...this.place(), kind: "notJson", healed: false, whole: false, preview: preview(bytes) })
+      return
+    }
+    const whole = bytes.length === length && isRecord(bytes, this.digests)
+    this.pending.push({ file: this.file, offset: this.offset, length, whole })
   }
 
   /** Ends the log. */
@@ -188,6 +195,7 @@ export class Verification implements Here {
       ),
       unknownKeys: Array.from(this.unknownKeys, ([key, lines]) => ({ key, lines })),
       fragments: this.fragments.findings,
+      unended: this.unended.findings,
       unfinished: chain.unfinished.findings,
       incomplete: chain.transactions.incomplete.findings,
       repeats: chain.repeats,
@@ -246,7 +254,7 @@ export class Verification implements Here {
     this.lines++
     this.length = length
     const place = this.place()
-    this.addDamage({ ...place, kind: "tooLong", healed: false, preview: "" })
+    this.addDamage({ ...place, kind: "tooLong", healed: false, whole: false, preview: "" })
   }
 
   private unusual(start: number, end: number): void {
@@ -343,10 +351,12 @@ export class Verification implements Here {
   private damage(kind: Codec.DamageKind, line: Uint8Array): void {
     const examined = examine(line, this.digests)
     const next = this.offset + this.length + 1
-    const damage: Report.Damage = { ...this.place(), kind, healed: examined.healed, preview: preview(line) }
+    const { healed } = examined
+    const whole = lacksNewline(line, this.digests)
+    const damage: Report.Damage = { ...this.place(), kind, healed, whole, preview: preview(line) }
     this.torn.judge(examined, kind, this.offset, next, (isFault) => {
       if (isFault) this.addDamage(damage)
-      else this.fragments.add(() => damage)
+      else (whole ? this.unended : this.fragments).add(() => damage)
     })
   }
 
