@@ -157,21 +157,39 @@ export class Nats {
     const deadline = performance.now() + startMillisMax
     for (const { monitor, name, shell } of this.servers) {
       if (shell === undefined) continue
-      while (!(await isHealthy(monitor))) {
-        if (performance.now() > deadline) {
-          throw new Error(`the NATS server ${name} was not ready within ${startMillisMax} ms:\n${this.describe()}`)
-        }
-        await sleep(pollMillis)
-      }
+      while (!(await isHealthy(monitor))) await this.poll(deadline, `the NATS server ${name} was not ready`)
     }
+    const running = this.servers.filter(({ shell }) => shell !== undefined)
+    if (this.servers.length === 1 || running.length < 2) return
+    // each is healthy with a leader of its own while they elect one, and that one answers nobody yet
+    for (let agreed = false; !agreed;) {
+      const leaders = await Promise.all(running.map(({ monitor }) => leaderOf(monitor)))
+      agreed = leaders.every((leader) => leader !== undefined && leader === leaders[0])
+      if (!agreed) await this.poll(deadline, "the NATS servers had no leader")
+    }
+  }
+
+  private async poll(deadline: number, problem: string): Promise<void> {
+    if (performance.now() > deadline) {
+      throw new Error(`${problem} within ${startMillisMax} ms:\n${this.describe()}`)
+    }
+    await sleep(pollMillis)
   }
 }
 
-const isHealthy = async (monitor: number): Promise<boolean> => {
+const ask = async (monitor: number, path: string): Promise<Response | undefined> => {
   try {
-    const response = await fetch(`http://127.0.0.1:${monitor}/healthz`, { signal: AbortSignal.timeout(1000) })
-    return response.status === 200
+    return await fetch(`http://127.0.0.1:${monitor}/${path}`, { signal: AbortSignal.timeout(1000) })
   } catch {
-    return false
+    return undefined
   }
+}
+
+const isHealthy = async (monitor: number): Promise<boolean> => (await ask(monitor, "healthz"))?.status === 200
+
+/** Whom a server of a cluster takes for the leader. */
+const leaderOf = async (monitor: number): Promise<string | undefined> => {
+  const response = await ask(monitor, "jsz")
+  const body: unknown = await response?.json().catch(() => undefined)
+  return (body as { readonly meta_cluster?: { readonly leader?: string } } | undefined)?.meta_cluster?.leader
 }
