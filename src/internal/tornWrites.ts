@@ -44,8 +44,8 @@ interface Kept {
   readonly isCut: boolean
   /** The line it is from, if that waits for a proof. */
   readonly undecided: Undecided | undefined
-  /** Where the next line begins, if the newline before it is one that no write is known to have left there. */
-  readonly foldedAt: number | undefined
+  /** Where the next line begins, if the piece reaches to the newline before it. */
+  readonly next: number | undefined
 }
 
 /** A line that looks like one altered record, unless a piece of a torn one is found that fits. */
@@ -89,6 +89,8 @@ export class TornWrites {
   private last: { readonly text: string; readonly next: number; readonly evidence: Evidence } | undefined
   /** Newlines of whole records that something else was glued to: they are still to come, wherever they cut a line. */
   private newlinesOwed = 0
+  /** Newlines that lines of several pieces may have left elsewhere: at most so many. */
+  private newlinesAdrift = 0
   private kept: Array<Kept> = []
   private readonly undecided = new Set<Undecided>()
   private readonly search: TornRecordSearch
@@ -110,6 +112,7 @@ export class TornWrites {
     this.lastOpen = Number.NEGATIVE_INFINITY
     this.last = undefined
     this.newlinesOwed = 0
+    this.newlinesAdrift = 0
     this.kept = []
     this.undecided.clear()
   }
@@ -131,8 +134,8 @@ export class TornWrites {
     if (kind === "key" || kind === "version" || (line.hasNul && !line.healed)) return decided(true)
     const evidence: Evidence = { isFault: false }
     let undecided: Undecided | undefined
-    const isNewlineKnown = this.newlinesOwed > 0
-    if (this.isFolded(line, offset)) {
+    const isFolded = this.isFolded(line, offset)
+    if (isFolded && this.newlinesAdrift === 0) {
       evidence.isFault = true
       decided(true)
     } else if (this.isAlone(line)) {
@@ -154,8 +157,10 @@ export class TornWrites {
       const isMixed = line.healed || this.isMixed(line, offset)
       evidence.isFault = !this.isCertain(line, offset)
       decided(!isMixed)
+      if (isFolded) this.newlinesAdrift--
+      else if (!this.isBelow(line, offset)) this.newlinesAdrift += Math.max(1, line.fragments.length)
     }
-    this.keep(line, offset, next, { evidence, undecided, isNewlineKnown })
+    this.keep(line, offset, next, evidence, undecided)
   }
 
   /** What shows that the record before the one at `offset`, with the hash `prev`, was torn in the write of this one. */
@@ -183,9 +188,14 @@ export class TornWrites {
   private isFolded({ bytes, fragments }: DamagedLine, offset: number): boolean {
     return fragments.length === 0 &&
       this.kept.some((beginning) =>
-        beginning.foldedAt === offset &&
+        beginning.next === offset &&
         this.search.joins({ beginning: beginning.bytes, isCut: true, end: bytes, isEndCut: true })
       )
+  }
+
+  /** Whether a line is a piece that may belong to a record of which the line before it is a piece. */
+  private isBelow({ fragments }: DamagedLine, offset: number): boolean {
+    return fragments.length === 0 && this.kept.some(({ next }) => next === offset)
   }
 
   /**
@@ -231,16 +241,12 @@ export class TornWrites {
     line: DamagedLine,
     offset: number,
     next: number,
-    { evidence, isNewlineKnown, undecided }: {
-      readonly evidence: Evidence
-      readonly undecided: Undecided | undefined
-      readonly isNewlineKnown: boolean
-    }
+    evidence: Evidence,
+    undecided: Undecided | undefined
   ): void {
-    const foldedAt = isNewlineKnown ? undefined : next
     const { bytes, end, endsWhole, fragments, healed, lead } = line
     if (lead === "beginning") this.tear(undefined, offset)
-    else if (lead !== "nothing") this.continue(bytes.subarray(0, fragments[0]?.from), offset, foldedAt)
+    else if (lead !== "nothing") this.continue(bytes.subarray(0, fragments[0]?.from), offset, next)
     for (const { from, isResync, isWhole, to, writer } of fragments) {
       if (isResync && isWhole) continue
       this.tear(writer, offset)
@@ -249,7 +255,7 @@ export class TornWrites {
       if (isWhole || to - from > keptBytesMax) continue
       const isCut = to < bytes.length
       const piece = Uint8Array.from(bytes.subarray(from, to))
-      this.keepBeginning({ bytes: piece, isCut, undecided, foldedAt: isCut ? undefined : foldedAt })
+      this.keepBeginning({ bytes: piece, isCut, undecided, next: isCut ? undefined : next })
     }
     if (end?.length === 43) this.ends.set(end, { offset, evidence })
     this.last = endsWhole
@@ -258,14 +264,15 @@ export class TornWrites {
   }
 
   /** A line begins with a piece of a record that was begun before. */
-  private continue(piece: Uint8Array, offset: number, foldedAt: number | undefined): void {
+  private continue(piece: Uint8Array, offset: number, next: number): void {
     const [, writer] = lateStart.exec(Buffer.from(piece.subarray(0, 160)).toString("latin1")) ?? []
     if (writer !== undefined) this.tear(writer, offset)
-    for (const { bytes, foldedAt: continuesAt, isCut } of this.kept.slice(-continuedMax)) {
-      const isFold = continuesAt === offset
-      if ((isCut || isFold) && bytes.length + piece.length <= keptBytesMax) {
+    for (const before of this.kept.slice(-continuedMax)) {
+      const { bytes, isCut } = before
+      const isBelow = before.next === offset
+      if ((isCut || isBelow) && bytes.length + piece.length <= keptBytesMax) {
         const all = Buffer.concat([bytes, piece])
-        this.keepBeginning({ bytes: all, isCut, undecided: undefined, foldedAt: isFold ? foldedAt : undefined })
+        this.keepBeginning({ bytes: all, isCut, undecided: undefined, next: isBelow ? next : undefined })
       }
     }
   }
