@@ -127,6 +127,35 @@ describe("the warnings", () => {
       assert.match(String(logged[0]!.annotations["auditlog.path"]), /audit\.jsonl$/)
     }))
 
+  it.effect("tell of a log that was removed, as an error, and not of one that was renamed or repaired", () =>
+    Effect.gen(function*() {
+      const removals: ReadonlyArray<readonly [string, (path: string) => void, number]> = [
+        ["removed", (path) => Fs.unlinkSync(path), 1],
+        ["renamed", (path) => Fs.renameSync(path, `${path}.1`), 0],
+        ["replaced by a copy", (path) => {
+          Fs.copyFileSync(path, `${path}~`)
+          Fs.renameSync(`${path}~`, path)
+        }, 0],
+        ["renamed and removed, with another segment left", (path) => {
+          Fs.writeFileSync(`${path}.1`, "{}\n")
+          Fs.unlinkSync(path)
+        }, 0]
+      ]
+      for (const [name, remove, errors] of removals) {
+        const path = yield* temporaryLog
+        const logged = yield* loggedBy(Effect.gen(function*() {
+          const { log } = yield* openFileLog({ path })
+          yield* log.append(granted("a"))
+          remove(path)
+          yield* log.append(granted("b"))
+          yield* log.append(granted("c"))
+          assert.strictEqual(yield* total("auditlog_truncations_total"), errors, name)
+        })).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
+        assert.deepStrictEqual(logged.map(({ level }) => level), Array.from({ length: errors }, () => "Error"), name)
+        if (errors > 0) assert.match(logged[0]!.message, /^the log was removed from outside, with \d+ bytes of records/)
+      }
+    }))
+
   it.effect("tell of a torn tail that was set apart, as information, and count it", () =>
     Effect.gen(function*() {
       const path = yield* temporaryLog

@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import { constants } from "node:fs"
 import { dirname } from "node:path"
 import { Unavailable, UnsafeTarget } from "../AuditError.ts"
+import * as Segment from "../Segment.ts"
 import { errorCode, type FileIdentity, type FilePort, type FileStat } from "./filePort.ts"
 import { fileSystemKind } from "./fileSystemKind.ts"
 
@@ -65,6 +66,21 @@ export const closeQuietly = (port: FilePort, fd: number): void => {
     port.close(fd)
   } catch {
     // the kernel has freed the descriptor all the same (close(2))
+  }
+}
+
+/**
+ * How many bytes were removed from outside with the file that a process has open; 0 if they were not, or may not have
+ * been: its file has no name any more, and a new one, empty, is the only one of the log. What retention removes was
+ * sealed, and a record in the live file says so; a repair leaves a whole file under the name. Never throws.
+ */
+export const removedBytes = (port: FilePort, path: string, before: LogFile, after: LogFile): number => {
+  if (after.size > 0) return 0
+  try {
+    const { links, size } = port.fstat(before.fd)
+    return links > 0 || Segment.pick(path, port.list(dirname(path))).length > 1 ? 0 : size
+  } catch {
+    return 0
   }
 }
 

@@ -23,6 +23,8 @@ export interface Observer {
   /** What stood before the offset was set apart; `whole`: it is all of a record but its newline. */
   readonly healed: (offset: number, whole: boolean) => void
   readonly truncated: (fromBytes: number, toBytes: number) => void
+  /** The file was removed from outside, with so many bytes. */
+  readonly removed: (bytes: number) => void
   /** A record is under this key, and has not the HMAC that it makes. */
   readonly doubted: (key: string) => void
   readonly warned: (problem: string) => void

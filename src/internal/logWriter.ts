@@ -222,6 +222,7 @@ export class LogWriter {
     }
     this.lookBack()
     const before = this.file
+    const removed = LogFile.removedBytes(this.port, this.options.path, before, opened.success)
     this.file = opened.success
     try {
       // lines of this commit, or of a deferred flush, may still be in the old file's cache only
@@ -231,6 +232,7 @@ export class LogWriter {
     } finally {
       if (this.flushing !== before) LogFile.closeQuietly(this.port, before.fd)
     }
+    if (removed > 0) this.observer.removed(removed)
     for (const problem of opened.success.warnings) this.observer.warned(problem)
     this.lastEnd = opened.success.size
     this.seenEnd = 0

@@ -40,7 +40,7 @@ export const healed = Metric.counter("auditlog_healed_total", {
 })
 
 export const truncations = Metric.counter("auditlog_truncations_total", {
-  description: "Times the log was found shorter than this process had left it",
+  description: "Times the log was found shorter than this process had left it, or removed",
   incremental: true
 })
 

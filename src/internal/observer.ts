@@ -42,6 +42,13 @@ export const makeObserver = (path: string, context: Context.Context<never>, onSe
           `If this is logrotate, use "create" instead of "copytruncate"`
       ))
     },
+    removed: (bytes) => {
+      Metrics.truncations.updateUnsafe(1, context)
+      log(Effect.logError(
+        `the log was removed from outside, with ${bytes} bytes of records, which are lost unless there is a copy; ` +
+          `appends go on in a new file. A log is rotated by renaming it`
+      ))
+    },
     doubted: (key) => {
       if (doubted.has(key)) return
       doubted.add(key)
