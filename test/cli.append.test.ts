@@ -501,6 +501,18 @@ describe("options", () => {
     expect(Fs.existsSync(log)).toBe(false)
   })
 
+  it("that hold an h are no call for help: a script would take its exit code for a verdict", async () => {
+    expect(await auditlog(["verify", "-dash"])).toEqual({
+      code: 2,
+      signal: null,
+      stdout: "",
+      stderr: "auditlog: Unrecognized flag: -dash; a file of that name is ./-dash\n"
+    })
+    expect(await auditlog(["verify", "-h"])).toMatchObject({ code: 0, stderr: "" })
+    const told = await auditlog(["exec", newLog(), "--", "echo", "-dash"])
+    expect(told).toMatchObject({ code: 0, stdout: "-dash\n" })
+  })
+
   it("that nobody knows, and values that make no sense, end with 2 and help on stderr", async () => {
     const log = newLog()
     const calls: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
@@ -664,7 +676,9 @@ describe("around it", () => {
     const log = newLog()
     const { stderr, stdout } = await bash(`$AUDITLOG append '${log}' --receipts >/dev/full; echo $?`, { input: "{}\n" })
     expect(stdout).toBe("2\n")
-    expect(stderr).toBe("auditlog: cannot write to standard output (ENOSPC)\n")
+    expect(stderr).toBe(
+      `auditlog: cannot write to standard output (ENOSPC), so receipts are missing; 1 record is in ${log}\n`
+    )
     expect(recordsIn(log)).toHaveLength(1)
   })
 

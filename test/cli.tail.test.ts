@@ -49,6 +49,8 @@ describe("auditlog tail", () => {
     }
     expect(await tail()).toEqual(range(20, 30))
     expect(await tail("-n", "13")).toEqual(range(17, 30))
+    expect(await tail("-n13")).toEqual(range(17, 30))
+    expect(await tail("-2")).toEqual([28, 29])
     expect(await tail("-n", "100")).toEqual(range(0, 30))
     expect(await tail("-n", "0")).toEqual([])
     expect(await tail("-n", "100", "--only")).toEqual(range(20, 30))

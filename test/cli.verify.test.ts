@@ -45,6 +45,30 @@ describe("a sound log", () => {
     expect(await auditlog(["verify", log])).toMatchObject({ code: 0, stdout: `${log}: sound\n  it is empty\n` })
   })
 
+  it("in another encoding is not sound, and its lines are called what they are", async () => {
+    const text = `${zero}\n${one}\n`
+    const utf16 = Buffer.from(text, "utf16le")
+    const files: ReadonlyArray<readonly [Buffer, string]> = [
+      [Buffer.from(`\ufeff${text}`), "a byte order mark stands before it: a program"],
+      [Buffer.concat([Buffer.from([0xff, 0xfe]), utf16]), "it is in UTF-16: a program"],
+      [Buffer.from(utf16).swap16(), "it is in UTF-16: a program"]
+    ]
+    for (const [bytes, found] of files) {
+      const log = logOf()
+      Fs.writeFileSync(log, bytes)
+      const { code, stdout } = await auditlog(["verify", log])
+      expect([code, stdout]).toEqual([1, expect.stringContaining(found)])
+      expect((await auditlog(["cat", log])).stderr).toContain(found)
+    }
+  })
+
+  it("that is longer than any record without a newline is not sound", async () => {
+    const log = logOf()
+    Fs.writeFileSync(log, `{${" ".repeat(70_000_000)}`)
+    const { code, stdout } = await auditlog(["verify", log])
+    expect([code, stdout]).toEqual([1, expect.stringContaining("tooLong, 70 000 001 bytes: longer than any record")])
+  })
+
   it("that a crash has hurt is sound, with notes", async () => {
     const resync = sealed(`{"_audit":{"v":1,"writer":"01JD0000000000000000ZZZZZZ","resync":true}`)
     const log = logOf(zero, `${one.slice(0, 90)}${resync}`)

@@ -87,6 +87,28 @@ const environment = Layer.mergeAll(
 )
 
 /**
+ * A word such as `-dash`. It would be taken for `-d -a -s -h`: help, and the exit code 0, which a script takes for the
+ * verdict on a file of that name.
+ */
+const helpInDisguise = (args: ReadonlyArray<string>): string | undefined => {
+  const end = args.indexOf("--")
+  return args.slice(0, end < 0 ? undefined : end).find((word, i) =>
+    /^-[A-Za-z][^=]*h/.test(word) && !args[i - 1]?.startsWith("--")
+  )
+}
+
+/** `tail -n5`, `tail -fn5` and `tail -5` are what people type. */
+const asTail = (args: ReadonlyArray<string>): ReadonlyArray<string> =>
+  args[0] === "tail"
+    ? args.flatMap((word, i) => {
+      const [, flags, lines] = /^-(f?n|)(\d+)$/.exec(word) ?? []
+      return lines === undefined || args[i - 1]?.startsWith("--") || args[i - 1] === "-n"
+        ? [word]
+        : [`-${flags === "" ? "n" : flags}`, lines]
+    })
+    : args
+
+/**
  * Runs the command line with arguments. Fails with what says the exit code.
  *
  * **Details**
@@ -97,7 +119,14 @@ const environment = Layer.mergeAll(
  * @since 0.1.0
  */
 export const run = (args: ReadonlyArray<string>) =>
-  Effect.suspend(() => Command.runWith(root, { version: version() })(args)).pipe(
+  Effect.suspend(() => {
+    const word = helpInDisguise(args)
+    return word === undefined
+      ? Command.runWith(root, { version: version() })(asTail(args))
+      : Effect.fail(Output.failure(
+        `auditlog: Unrecognized flag: ${Output.printable(word)}; a file of that name is ./${Output.printable(word)}`
+      ))
+  }).pipe(
     Effect.catchTag("ShowHelp", () => Effect.fail(Output.failure())),
     Output.failWithoutDirectory,
     Effect.tapError((error) =>

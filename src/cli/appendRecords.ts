@@ -222,7 +222,10 @@ const makeLog = Effect.fnUntraced(function*(args: Arguments, { append, describe,
       Effect.catchTag("StdoutClosed", () =>
         Effect.sync(() => {
           wantsReceipts = false
-        }))
+        })),
+      Effect.mapError(({ lines }) =>
+        Output.failure(`${lines.join("; ")}, so receipts are missing; ${count()} ${are()} in ${place}`)
+      )
     )
 
   const acknowledge = Effect.fnUntraced(

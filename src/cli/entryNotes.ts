@@ -48,6 +48,24 @@ const meanings: { readonly [K in Codec.DamageKind]: string } = {
   tooLong: "it is longer than any record; this may be no log"
 }
 
+/** Marks that no writer leaves, as a preview shows them. */
+const encodings: ReadonlyArray<readonly [mark: RegExp, program: string]> = [
+  [/^\\xef\\xbb\\xbf/, "a byte order mark stands before it"],
+  [/^(?:\\xff\\xfe|\\xfe\\xff|\{\\u0000\\"\\u0000|\\u0000\{\\u0000\\")/, "it is in UTF-16"]
+]
+
+/**
+ * What a program has done to a line that has saved it in another encoding; `undefined` if the beginning of the line
+ * does not show that.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const encodingOf = (preview: string): string | undefined => {
+  const [, found] = encodings.find(([mark]) => mark.test(preview)) ?? []
+  return found === undefined ? undefined : `${found}: a program, such as an editor, has saved the file anew`
+}
+
 /**
  * One line about a finding, without what a terminal would act on.
  *
@@ -93,6 +111,6 @@ const meaningOf = (finding: Finding): string => {
         : finding.healed
         ? `${finding.kind}, healed: a write that never finished, set apart by the next writer; nothing acknowledged is ` +
           `lost, and nothing is to be done`
-        : `${finding.kind}: ${meanings[finding.kind]}; it begins ${finding.preview}`
+        : `${finding.kind}: ${encodingOf(finding.preview) ?? meanings[finding.kind]}; it begins ${finding.preview}`
   }
 }

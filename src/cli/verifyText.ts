@@ -6,6 +6,7 @@
 import type * as Codec from "../Codec.ts"
 import type * as LogEntry from "../LogEntry.ts"
 import type * as Report from "../VerifyReport.ts"
+import { encodingOf } from "./entryNotes.ts"
 import { printable } from "./output.ts"
 
 /** The kinds of faults, in the order in which they are reported. */
@@ -126,7 +127,9 @@ const kinds: { readonly [K in Codec.DamageKind]: string } = {
 }
 
 const damageText = (damage: Report.Damage): string =>
-  `${at(damage)}: ${damage.kind}, ${count(damage.length, "byte")}: ${kinds[damage.kind]}` +
+  `${at(damage)}: ${damage.kind}, ${count(damage.length, "byte")}: ${
+    encodingOf(damage.preview) ?? kinds[damage.kind]
+  }` +
   (damage.preview === "" ? "" : `; it begins ${damage.preview}`)
 
 /** Damages of the kind `key`: whether these lines are what a writer wrote is not known. */

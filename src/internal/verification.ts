@@ -129,6 +129,10 @@ export class Verification implements Here {
       this.addDamage({ ...this.place(), kind: "notJson", healed: false, whole: false, preview: preview(bytes) })
       return
     }
+    if (length > this.lineBytesMax) {
+      this.addDamage({ ...this.place(), kind: "tooLong", healed: false, whole: false, preview: preview(bytes) })
+      return
+    }
     const whole = bytes.length === length && isRecord(bytes, this.digests)
     this.pending.push({ file: this.file, offset: this.offset, length, whole })
   }
