@@ -336,6 +336,38 @@ describe("retention", () => {
       assert.deepStrictEqual([report.sound, report.missing, report.removed > 0], [true, { count: 0, first: [] }, true])
     }).pipe(Effect.provide(NodeServices.layer)))
 
+  it.effect("goes on where another process was faster at any of its steps", () =>
+    Effect.gen(function*() {
+      for (const call of ["open", "unlink"] as const) {
+        const path = yield* temporaryLog
+        yield* appendTo(path, { rotate: { size: "1 KiB" } }, 40)
+        const faults = faultyPort()
+        const removed: Array<string> = []
+        // each of the sealed segments, just before this process comes to it
+        const port: FilePort = {
+          ...faults.port,
+          [call]: (target: string, ...rest: ReadonlyArray<never>) => {
+            if (target !== path && removed.length < 3) {
+              removed.push(target)
+              Fs.unlinkSync(target)
+            }
+            return (faults.port[call] as (...args: ReadonlyArray<unknown>) => unknown)(target, ...rest)
+          }
+        }
+        const messages: Array<string> = []
+        const logger = Logger.layer([Logger.make(({ message }) => void messages.push(String(message)))], {
+          mergeWithExisting: false
+        })
+        yield* Audit.use((audit) => audit.append({ n: 40, text: "" })).pipe(
+          Effect.provide(logOn({ path, retain: { size: "1 B" } }, logger)),
+          Effect.provideService(FilePort, port)
+        )
+        assert.strictEqual(removed.length, 3, call)
+        assert.deepStrictEqual(segmentsOf(path).map(({ path }) => path), [path], call)
+        assert.deepStrictEqual(messages, [], call)
+      }
+    }))
+
   it.effect("never removes the live file or those of logrotate, and stops where the log cannot take its record", () =>
     Effect.gen(function*() {
       const path = yield* temporaryLog

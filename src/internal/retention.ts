@@ -150,13 +150,20 @@ export const apply = <E>(options: {
   readonly warned: (problem: string) => void
 }): Effect.Effect<void, E> => {
   const { append, goesOn = () => true, limits, live, mayRemove = () => true, nowMillis, port, warned } = options
+  const isGone = (candidate: Candidate): boolean => port.lstat(candidate.path) === undefined
+  // another process may be faster at any moment; that both say so in the log does no harm
   const remove = Effect.fnUntraced(function*(candidate: Candidate) {
-    // another process may have been faster
-    if (port.lstat(candidate.path) === undefined) return
-    yield* append(yield* summarize(port, candidate))
+    if (isGone(candidate)) return
+    const summary = yield* summarize(port, candidate)
+    if (isGone(candidate)) return
+    yield* append(summary)
     port.unlink(candidate.path)
     port.fsyncDirectory(dirname(live))
-  }, Effect.uninterruptible)
+  }, (removal, candidate) =>
+    removal.pipe(
+      Effect.catchDefect((cause) => isGone(candidate) ? Effect.void : Effect.die(cause)),
+      Effect.uninterruptible
+    ))
   return Effect.gen(function*() {
     for (const candidate of due(port, live, limits, nowMillis(), mayRemove)) {
       yield* remove(candidate)
