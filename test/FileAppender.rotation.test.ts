@@ -344,23 +344,21 @@ describe("retention", () => {
         const faults = faultyPort()
         const removed: Array<string> = []
         // each of the sealed segments, just before this process comes to it
-        const port: FilePort = {
-          ...faults.port,
-          [call]: (target: string, ...rest: ReadonlyArray<never>) => {
-            if (target !== path && removed.length < 3) {
-              removed.push(target)
-              Fs.unlinkSync(target)
-            }
-            return (faults.port[call] as (...args: ReadonlyArray<unknown>) => unknown)(target, ...rest)
+        faults.next(call, (real: (...args: ReadonlyArray<never>) => unknown, ...args: ReadonlyArray<unknown>) => {
+          const target = String(args[0])
+          if (target !== path && removed.length < 3) {
+            removed.push(target)
+            Fs.unlinkSync(target)
           }
-        }
+          return real(...args as ReadonlyArray<never>) as never
+        }, { times: 1000 })
         const messages: Array<string> = []
         const logger = Logger.layer([Logger.make(({ message }) => void messages.push(String(message)))], {
           mergeWithExisting: false
         })
         yield* Audit.use((audit) => audit.append({ n: 40, text: "" })).pipe(
           Effect.provide(logOn({ path, retain: { size: "1 B" } }, logger)),
-          Effect.provideService(FilePort, port)
+          Effect.provideService(FilePort, faults.port)
         )
         assert.strictEqual(removed.length, 3, call)
         assert.deepStrictEqual(segmentsOf(path).map(({ path }) => path), [path], call)
