@@ -95,6 +95,7 @@ const modules: ReadonlyArray<string> = [
   "internal/writerTable.ts",
   "internal/recentRecords.ts",
   "internal/damagedLine.ts",
+  "internal/jsonSeam.ts",
   "internal/tornRecord.ts",
   "internal/tornWrites.ts",
   "internal/transactionCheck.ts",

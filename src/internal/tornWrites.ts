@@ -9,7 +9,7 @@ import type * as Codec from "../Codec.ts"
 import type * as HashChain from "../HashChain.ts"
 import { type DamagedLine, type Fragment, prefix } from "./damagedLine.ts"
 import { tailLength } from "./stampReader.ts"
-import { TornRecordSearch } from "./tornRecord.ts"
+import { type Beginning, beginning, ending, TornRecordSearch } from "./tornRecord.ts"
 
 /**
  * How far behind the beginning of a torn record its other pieces are believed, in bytes. Between two pieces of a write
@@ -31,7 +31,7 @@ const continuedMax = 8
 const lateStart = /"([0-9A-HJKMNP-TV-Z]{26})","seq":\d+,"at":"/
 
 /** Bytes that are hashed to prove that records were torn, at most: some seconds, and a quarter of that if none was. */
-const searchBytesMax = 2 * 1024 * 1024 * 1024
+const searchBytesMax = 1024 * 1024 * 1024
 
 /** What became of a damaged line; known at the end of the file at the latest. */
 export interface Evidence {
@@ -39,7 +39,7 @@ export interface Evidence {
 }
 
 interface Kept {
-  readonly bytes: Uint8Array
+  readonly piece: Beginning
   /** Whether the record's piece ends where the bytes end; otherwise something else may follow it in them. */
   readonly isCut: boolean
   /** The line it is from, if that waits for a proof. */
@@ -123,13 +123,19 @@ export class TornWrites {
     this.last = { text: "", next, evidence: { isFault: false } }
   }
 
-  /** Decides, now or at the end of the file, whether a damaged line is a fault or what a torn write leaves. */
+  /**
+   * Decides, now or at the end of the file, whether a damaged line is a fault or what a torn write leaves. `isDoubtful`:
+   * no hash can prove the latter.
+   */
   judge(
     line: DamagedLine,
-    kind: Codec.DamageKind,
-    offset: number,
-    next: number,
-    decided: (isFault: boolean) => void
+    { decided, isDoubtful, kind, next, offset }: {
+      readonly kind: Codec.DamageKind
+      readonly offset: number
+      readonly next: number
+      readonly isDoubtful: boolean
+      readonly decided: (isFault: boolean) => void
+    }
   ): void {
     if (kind === "key" || kind === "version" || (line.hasNul && !line.healed)) return decided(true)
     const evidence: Evidence = { isFault: false }
@@ -141,8 +147,8 @@ export class TornWrites {
     } else if (this.isAlone(line)) {
       const isCutByAnother = line.end === undefined && this.newlinesOwed > 0
       if (isCutByAnother) this.newlinesOwed--
-      const hasEnd = isCutByAnother || this.joinsBeginning(line.bytes, false)
-      if (hasEnd || this.search.isInterrupted(line.bytes, this.isNear(this.lastBeginning, offset))) {
+      const hasEnd = isCutByAnother || (!isDoubtful && this.joinsBeginning(line.bytes, false))
+      if (hasEnd || !isDoubtful && this.search.isInterrupted(line.bytes, this.isNear(this.lastBeginning, offset))) {
         // after a crash alone nobody is left to interrupt anything
         evidence.isFault = !hasEnd && !this.isNear(this.lastOpen, offset) && this.isNear(this.lastBeginning, offset)
         decided(false)
@@ -189,7 +195,7 @@ export class TornWrites {
     return fragments.length === 0 &&
       this.kept.some((beginning) =>
         beginning.next === offset &&
-        this.search.joins({ beginning: beginning.bytes, isCut: true, end: bytes, isEndCut: true })
+        this.search.joins({ beginning: beginning.piece, isCut: true, end: ending(bytes), isEndCut: true })
       )
   }
 
@@ -203,12 +209,13 @@ export class TornWrites {
    * else. That explains the line in which the record begins as well.
    */
   private joinsBeginning(end: Uint8Array, isEndCut: boolean): boolean {
-    const beginning = this.kept.find(({ bytes, isCut }) =>
-      this.search.joins({ beginning: bytes, isCut, end, isEndCut })
+    const piece = ending(end)
+    const found = this.kept.find((kept) =>
+      this.search.joins({ beginning: kept.piece, isCut: kept.isCut, end: piece, isEndCut })
     )
-    const undecided = beginning?.undecided
+    const undecided = found?.undecided
     if (undecided !== undefined && this.undecided.delete(undecided)) undecided.decided(false)
-    return beginning !== undefined
+    return found !== undefined
   }
 
   /** Whether writes were mixed in a line, and each of its parts can be the part of one. */
@@ -234,7 +241,7 @@ export class TornWrites {
   private isEnd({ bytes, fragments }: DamagedLine): boolean {
     const end = bytes.subarray(0, fragments[0]?.from)
     return this.joinsBeginning(end, true) ||
-      this.search.joins({ beginning: Buffer.from(prefix), isCut: false, end, isEndCut: true })
+      this.search.joins({ beginning: beginning(Buffer.from(prefix)), isCut: false, end: ending(end), isEndCut: true })
   }
 
   private keep(
@@ -254,8 +261,8 @@ export class TornWrites {
       if (isWhole && to < bytes.length) this.newlinesOwed++
       if (isWhole || to - from > keptBytesMax) continue
       const isCut = to < bytes.length
-      const piece = Uint8Array.from(bytes.subarray(from, to))
-      this.keepBeginning({ bytes: piece, isCut, undecided, next: isCut ? undefined : next })
+      const piece = beginning(Uint8Array.from(bytes.subarray(from, to)))
+      this.keepBeginning({ piece, isCut, undecided, next: isCut ? undefined : next })
     }
     if (end?.length === 43) this.ends.set(end, { offset, evidence })
     this.last = endsWhole
@@ -268,17 +275,17 @@ export class TornWrites {
     const [, writer] = lateStart.exec(Buffer.from(piece.subarray(0, 160)).toString("latin1")) ?? []
     if (writer !== undefined) this.tear(writer, offset)
     for (const before of this.kept.slice(-continuedMax)) {
-      const { bytes, isCut } = before
+      const { isCut, piece: { bytes } } = before
       const isBelow = before.next === offset
       if ((isCut || isBelow) && bytes.length + piece.length <= keptBytesMax) {
         const all = Buffer.concat([bytes, piece])
-        this.keepBeginning({ bytes: all, isCut, undecided: undefined, next: isBelow ? next : undefined })
+        this.keepBeginning({ piece: beginning(all), isCut, undecided: undefined, next: isBelow ? next : undefined })
       }
     }
   }
 
-  private keepBeginning(beginning: Kept): void {
-    this.kept.push(beginning)
+  private keepBeginning(kept: Kept): void {
+    this.kept.push(kept)
     if (this.kept.length > keptMax) this.kept.shift()
   }
 

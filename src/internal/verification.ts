@@ -293,7 +293,8 @@ export class Verification implements Here {
         if (found === "hash" || parts === undefined) {
           const { key } = parsed.stamp
           if (key !== undefined) this.failingKeys.set(key, (this.failingKeys.get(key) ?? 0) + 1)
-          return this.damage("hash", trimmed)
+          // as long as no record has the HMAC of a key, it may be another one's
+          return this.damage("hash", trimmed, key !== undefined && !this.provenKeys.has(key))
         }
         // written in another way than this library's: read it as if it were in ours
         const line = canonical(parsed, parts.hash)
@@ -352,16 +353,18 @@ export class Verification implements Here {
     }
   }
 
-  private damage(kind: Codec.DamageKind, line: Uint8Array): void {
+  private damage(kind: Codec.DamageKind, line: Uint8Array, isDoubtful = false): void {
     const examined = examine(line, this.digests)
-    const next = this.offset + this.length + 1
+    const { offset } = this
+    const next = offset + this.length + 1
     const { healed } = examined
     const whole = lacksNewline(line, this.digests)
     const damage: Report.Damage = { ...this.place(), kind, healed, whole, preview: preview(line) }
-    this.torn.judge(examined, kind, this.offset, next, (isFault) => {
+    const decided = (isFault: boolean): void => {
       if (isFault) this.addDamage(damage)
       else (whole ? this.unended : this.fragments).add(() => damage)
-    })
+    }
+    this.torn.judge(examined, { kind, offset, next, isDoubtful, decided })
   }
 
   private addDamage(damage: Report.Damage): void {
