@@ -247,6 +247,38 @@ describe("a follower", () => {
       }
     }).pipe(withFiles))
 
+  it.effect("misses no segment, however often the log is rotated while its files are listed", () =>
+    Effect.gen(function*() {
+      const live = yield* temporaryLog
+      const writer = new LineWriter()
+      let last = 1
+      Fs.writeFileSync(live, line(writer, last))
+      const real = yield* FileSystem.FileSystem
+      let rotations = 0
+      // each listing has the new live file and not the one before it, which was sealed since the names were read
+      const stat: typeof real.stat = (path) =>
+        Effect.suspend(() => {
+          if (path === live && rotations > 0) {
+            rotations--
+            seal(live)
+            Fs.writeFileSync(live, line(writer, ++last))
+          }
+          return real.stat(path)
+        })
+      const shaken = Effect.provideService(FileSystem.FileSystem, { ...real, stat })
+      const { take } = yield* shaken(follower(live))
+      assert.deepStrictEqual(yield* take(1), [1])
+      rotations = 60
+      const range = Array.from({ length: 60 }, (_, i) => i + 2)
+      assert.deepStrictEqual(yield* take(60), range)
+
+      rotations = 60
+      const entries = yield* shaken(Stream.runCollect(LogReader.read(live)))
+      assert.deepStrictEqual(entries.slice(0, 61).map(describeEntry), [1, ...range])
+      const found = entries.map(describeEntry)
+      assert.deepStrictEqual(found, Array.from({ length: found.length }, (_, i) => i + 1))
+    }).pipe(withFiles))
+
   it.live("is woken by a change long before it would look again, and sleeps again until the next", () =>
     Effect.gen(function*() {
       const live = yield* temporaryLog

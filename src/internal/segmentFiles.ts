@@ -42,8 +42,11 @@ export const inodeAt = (path: string): Effect.Effect<string | undefined, LogRead
     Effect.mapError(unreadable(path))
   )
 
-/** Listings that must be the same twice, before one is believed; this many are tried. */
-const listingsMax = 20
+/** A listing must be the same twice before it is believed; so many are tried. */
+const listingsMax = 100
+
+/** Files that are looked at at once: one after the other would take longer than a rotation where there are many. */
+const statsMax = 64
 
 /** What is read: a log with all its segments, or one file of it alone. */
 export interface Target {
@@ -52,8 +55,11 @@ export interface Target {
 }
 
 /**
- * The segments, oldest first; there is one at least. A directory is not read in one instant: while a file is renamed, it can be missing from a
- * listing under both names. So it is listed until two listings agree.
+ * The segments, oldest first; there is one at least. A directory is not read in one instant: while a file is renamed, it
+ * can be missing from a listing under both names, and a listing that was begun before a rotation and ended after it has
+ * the new live file without the one before it. So it is listed until two listings agree. A listing that was not
+ * confirmed is never believed: a reader would go on behind a segment that it does not know of. Sealed segments keep their
+ * names, so they are looked at once, and all listings but the first are short, however many there are.
  */
 export const list = Effect.fnUntraced(function*({ only, path }: Target) {
   if (only) {
@@ -61,19 +67,24 @@ export const list = Effect.fnUntraced(function*({ only, path }: Target) {
     const listed: Listed = { kind: "live", path, inode: inodeOf(info), bytes: Number(info.size) }
     return [listed]
   }
-  let before: ReadonlyArray<Listed> = []
+  const sealed = new Map<string, Listed>()
+  let before: ReadonlyArray<Listed> | undefined
   for (let i = 0; i < listingsMax; i++) {
-    const now = yield* listOnce(path)
-    if (i > 0 && sameFiles(before, now)) {
+    const now = yield* listOnce(path, sealed)
+    if (before !== undefined && sameFiles(before, now)) {
       if (now.length > 0) return now
-      break
+      return yield* new LogReaderError({ file: path, problem: "there is no such file" })
     }
     before = now
   }
-  return before.length > 0 ? before : yield* new LogReaderError({ file: path, problem: "there is no such file" })
+  return yield* new LogReaderError({
+    file: path,
+    problem: "its segments are renamed faster than they can be listed; try again"
+  })
 })
 
-const listOnce = Effect.fnUntraced(function*(live: string) {
+/** `sealed`: the sealed segments that were listed before, by their paths; those of this listing are added. */
+const listOnce = Effect.fnUntraced(function*(live: string, sealed: Map<string, Listed>) {
   const fileSystem = yield* FileSystem.FileSystem
   const segments = yield* Effect.mapError(
     Segment.list(live),
@@ -86,20 +97,26 @@ const listOnce = Effect.fnUntraced(function*(live: string) {
           cause
         })
   )
-  const listed: Array<Listed> = []
-  for (const segment of segments) {
+  const look = Effect.fnUntraced(function*(segment: Segment.Segment) {
+    const known = sealed.get(segment.path)
+    if (known !== undefined) return known
     const info = yield* fileSystem.stat(segment.path).pipe(
       Effect.catchIf(isNotFound, () => Effect.succeed(undefined)),
       Effect.mapError(unreadable(segment.path))
     )
-    if (info === undefined || (info.type !== "File" && segment.kind !== "live")) continue
-    const inode = inodeOf(info)
-    // a rename by link and unlink: for a moment the file has two names
-    const twin = listed.findIndex((other) => other.inode === inode)
-    if (twin >= 0) listed.splice(twin, 1)
-    listed.push({ ...segment, inode, bytes: Number(info.size) })
+    if (info === undefined || (info.type !== "File" && segment.kind !== "live")) return undefined
+    const found: Listed = { ...segment, inode: inodeOf(info), bytes: Number(info.size) }
+    if (segment.kind === "sealed") sealed.set(segment.path, found)
+    return found
+  })
+  // by their inodes: a rename by link and unlink gives a file two names for a moment, of which the last one counts
+  const listed = new Map<string, Listed>()
+  for (const found of yield* Effect.forEach(segments, look, { concurrency: statsMax })) {
+    if (found === undefined) continue
+    listed.delete(found.inode)
+    listed.set(found.inode, found)
   }
-  return listed
+  return Array.from(listed.values())
 })
 
 const sameFiles = (a: ReadonlyArray<Listed>, b: ReadonlyArray<Listed>): boolean =>
