@@ -150,6 +150,53 @@ describe("rotation by size", () => {
     }), 60_000)
 })
 
+describe("the lock of a sealing", () => {
+  it.effect("that a killed process has left is removed after ten seconds, and the next append seals", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* appendTo(path, {}, 10)
+      const locks = [`${path}.sealing`, `${path}.sealing.stale`]
+      for (const lock of locks) Fs.writeFileSync(lock, "")
+      const append = (n: number) =>
+        Audit.use((audit) => audit.append({ n, text: "" })).pipe(
+          Effect.provide(logOn({ path, rotate: { size: "1 KiB" } }))
+        )
+      const state = () => [segmentsOf(path).length, locks.filter((lock) => Fs.existsSync(lock)).length]
+      yield* TestClock.setTime(Date.now() + 5000)
+      yield* append(10)
+      assert.deepStrictEqual(state(), [1, 2])
+      yield* TestClock.setTime(Date.now() + 15_000)
+      // the lock of the removal was left as well: first that, then the other one
+      yield* append(11)
+      assert.deepStrictEqual(state(), [1, 1])
+      yield* append(12)
+      assert.deepStrictEqual(state(), [1, 0])
+      yield* append(13)
+      assert.deepStrictEqual(state(), [2, 0])
+      assert.deepStrictEqual(recordsIn(path).map(({ fields }) => fields["n"]), Array.from({ length: 14 }, (_, n) => n))
+    }))
+
+  it.live("is not removed by a process that was slower than the one that has removed it, and than the next", () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryLog
+      yield* appendTo(path, {}, 10)
+      const lock = `${path}.sealing`
+      Fs.writeFileSync(lock, "")
+      const faults = faultyPort()
+      let looks = 0
+      // what it sees is the lock that was left; the one that is there is new
+      faults.next("lstat", (real, target) => {
+        const stat = real(target)
+        return target !== lock || stat === undefined || looks++ > 0 ? stat : { ...stat, bornMillis: 1 }
+      }, { times: 1000 })
+      yield* Audit.use((audit) => audit.append({ n: 10, text: "" })).pipe(
+        Effect.provide(logOn({ path, rotate: { size: "1 KiB" } })),
+        Effect.provideService(FilePort, faults.port)
+      )
+      assert.deepStrictEqual([looks, Fs.existsSync(lock), segmentsOf(path).length], [2, true, 1])
+    }))
+})
+
 describe("a segment in the middle", () => {
   const hashOf = (entry: { readonly text: string } | undefined) => JSON.parse(entry?.text ?? "{}")._hash as string
 

@@ -15,16 +15,35 @@ const lockStaleMillis = 10_000
 
 const lockFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
-const lock = (port: FilePort, path: string, nowMillis: number): boolean => {
+const lock = (port: FilePort, path: string): boolean => {
   try {
     port.close(port.open(path, lockFlags, 0o600))
     return true
   } catch (cause) {
     if (errorCode(cause) !== "EEXIST") throw cause
+    return false
   }
+}
+
+const isStale = (port: FilePort, path: string, nowMillis: number): boolean => {
   const bornMillis = port.lstat(path)?.bornMillis ?? 0
-  if (bornMillis > 0 && nowMillis - bornMillis > lockStaleMillis) unlock(port, path)
-  return false
+  return bornMillis > 0 && nowMillis - bornMillis > lockStaleMillis
+}
+
+/**
+ * Removes a lock that was left. All processes find it stale at the same moment, and one that was slower than the others
+ * would remove the lock that the next one has taken by then: so whoever removes it holds a lock for that, and looks again.
+ */
+const removeStale = (port: FilePort, path: string, nowMillis: number): void => {
+  if (!isStale(port, path, nowMillis)) return
+  const breaker = `${path}.stale`
+  if (lock(port, breaker)) {
+    try {
+      if (isStale(port, path, nowMillis)) unlock(port, path)
+    } finally {
+      unlock(port, breaker)
+    }
+  } else if (isStale(port, breaker, nowMillis)) unlock(port, breaker)
 }
 
 const unlock = (port: FilePort, path: string): void => {
@@ -55,7 +74,10 @@ export const seal = (port: FilePort, live: string, options: {
   readonly nowMillis: number
 }): string | undefined => {
   const lockPath = `${live}.sealing`
-  if (!lock(port, lockPath, options.nowMillis)) return undefined
+  if (!lock(port, lockPath)) {
+    removeStale(port, lockPath, options.nowMillis)
+    return undefined
+  }
   try {
     if (port.identity(live) !== options.identity) return undefined
     const sealed = Segment.sealedPath(
