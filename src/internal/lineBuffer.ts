@@ -8,6 +8,8 @@ import { slackBytes } from "./stampReader.ts"
 /** Larger blocks read no faster, smaller ones cost more calls: 1 MiB, measured on ext4. */
 const blockBytes = 1024 * 1024
 
+const roomMin = 16 * 1024
+
 const newline = 0x0a
 
 /** A line that is longer than the limit, and whose bytes were thrown away. */
@@ -42,8 +44,11 @@ export class LineBuffer {
   space(bytesMax: number): Uint8Array {
     const length = this.filled - this.start
     const room = this.bytes.length - slackBytes
+    // small where little is there: a log can have many small segments
+    const wanted = Math.min(blockBytes, Math.max(roomMin, length + bytesMax))
+    if (room < wanted) this.replace(wanted)
     // a buffer that grew for one long line goes when that is over
-    if (length >= room) this.replace(Math.max(blockBytes, Math.min(room * 2, this.lineBytesMax + blockBytes)))
+    else if (length >= room) this.replace(Math.max(blockBytes, Math.min(room * 2, this.lineBytesMax + blockBytes)))
     else if (room > blockBytes && length < blockBytes / 2) this.replace(blockBytes)
     else if (this.start > 0) this.bytes.copyWithin(0, this.start, this.filled)
     this.start = 0

@@ -32,6 +32,9 @@ export interface TapeOptions extends DecodeOptions {
 /** Bytes that are asked for at once: larger blocks read no faster, smaller ones cost more calls, measured on ext4. */
 const blockBytes = 1024 * 1024
 
+/** The same where hardly anything is expected. */
+const lateBytes = 16 * 1024
+
 /** Bytes whose entries are yielded together: with 1 MiB they outlive collections, and reading takes half as long again. */
 const sliceBytes = 64 * 1024
 
@@ -155,7 +158,7 @@ export class Tape<A> {
 
   private readonly drain = Effect.fnUntraced(function*(this: Tape<A>, source: Source, entries: Array<A>) {
     for (;;) {
-      if ((yield* this.read(source, blockBytes, entries)) === 0) return
+      if ((yield* this.read(source, lateBytes, entries)) === 0) return
       this.decode(source, source.lines.whole, entries)
     }
   })
