@@ -77,17 +77,17 @@ const withName = Effect.fnUntraced(function*(segment: SegmentFiles.Listed, scope
   return { ...unnamed, name: SegmentFiles.nameOf(head) }
 })
 
-/** The segments with their names; `undefined` if one was renamed meanwhile. */
-const withNames = (scope: Scope.Scope) =>
-  Effect.fnUntraced(function*(listed: ReadonlyArray<SegmentFiles.Listed>) {
-    const segments: Array<Named> = []
-    for (const segment of listed) {
-      const named = yield* withName(segment, scope)
-      if (named === undefined) return undefined
-      segments.push(named)
-    }
-    return segments
-  })
+/** Files that are opened at once. */
+const opensMax = 16
+
+/** The segments with their names; `undefined` if one was renamed meanwhile. The live file is first: the others stay. */
+const withNames = (scope: Scope.Scope) => (listed: ReadonlyArray<SegmentFiles.Listed>) =>
+  Effect.forEach(listed.toReversed(), (segment) => withName(segment, scope), { concurrency: opensMax }).pipe(
+    Effect.map((named) => {
+      const found = named.filter((segment) => segment !== undefined)
+      return found.length < named.length ? undefined : found.reverse()
+    })
+  )
 
 /** The place of the segment a position names, newest first; `undefined` if there is none. */
 const locate = (segments: ReadonlyArray<Named>, position: Cursor.Position): number | "several" | undefined => {
