@@ -54,8 +54,9 @@ const follower = Effect.fnUntraced(function*(live: string, options: LogReader.Fo
     while (looks.count < until && !isDead()) yield* turn
   })
   const takePlaced = Effect.fnUntraced(function*(count: number) {
-    for (let turns = 0; Queue.sizeUnsafe(found) < count && !isDead(); turns++) {
-      assert.isBelow(turns, 3000, `${Queue.sizeUnsafe(found)} of ${count} entries came`)
+    const deadline = performance.now() + 40_000
+    while (Queue.sizeUnsafe(found) < count && !isDead()) {
+      assert.isBelow(performance.now(), deadline, `${Queue.sizeUnsafe(found)} of ${count} entries came`)
       yield* turn
     }
     return yield* Queue.takeN(found, count)
@@ -268,14 +269,18 @@ describe("a follower", () => {
       const shaken = Effect.provideService(FileSystem.FileSystem, { ...real, stat })
       const { take } = yield* shaken(follower(live))
       assert.deepStrictEqual(yield* take(1), [1])
-      rotations = 60
-      const range = Array.from({ length: 60 }, (_, i) => i + 2)
-      assert.deepStrictEqual(yield* take(60), range)
+      // some of these end with the listing after which a reader could lose its patience
+      for (let count = 18; count < 26; count++) {
+        const from = last + 1
+        rotations = count
+        assert.deepStrictEqual(yield* take(count), Array.from({ length: count }, (_, i) => from + i))
+      }
 
-      rotations = 60
+      rotations = 20
+      const until = last
       const entries = yield* shaken(Stream.runCollect(LogReader.read(live)))
-      assert.deepStrictEqual(entries.slice(0, 61).map(describeEntry), [1, ...range])
       const found = entries.map(describeEntry)
+      assert.isAtLeast(found.length, until)
       assert.deepStrictEqual(found, Array.from({ length: found.length }, (_, i) => i + 1))
     }).pipe(withFiles))
 

@@ -85,7 +85,7 @@ const withNames = (scope: Scope.Scope) => (listed: ReadonlyArray<SegmentFiles.Li
   Effect.forEach(listed.toReversed(), (segment) => withName(segment, scope), { concurrency: opensMax }).pipe(
     Effect.map((named) => {
       const found = named.filter((segment) => segment !== undefined)
-      return found.length < named.length ? undefined : found.reverse()
+      return found.length < named.length ? undefined : found.toReversed()
     })
   )
 
