@@ -421,7 +421,7 @@ describe("stdout", () => {
     expect(await code).toBe(0)
     expect(bytes).toBe(Fs.statSync(log).size)
     expect(whileBlocked).toBeLessThan(280 * 1024 * 1024)
-  })
+  }, 180_000)
 
   it("that nobody reads does not keep it from ending with 130 on SIGINT", async () => {
     const child = start(["cat", bigLog(5_000_000)])
