@@ -51,6 +51,7 @@ describe("auditlog tail", () => {
     expect(await tail("-n", "13")).toEqual(range(17, 30))
     expect(await tail("-n13")).toEqual(range(17, 30))
     expect(await tail("-2")).toEqual([28, 29])
+    expect((await auditlog(["tail", "--", "-2"])).stderr).toContain("-2: there is no such file")
     expect(await tail("-n", "100")).toEqual(range(0, 30))
     expect(await tail("-n", "0")).toEqual([])
     expect(await tail("-n", "100", "--only")).toEqual(range(20, 30))

@@ -98,15 +98,17 @@ const helpInDisguise = (args: ReadonlyArray<string>): string | undefined => {
 }
 
 /** `tail -n5`, `tail -fn5` and `tail -5` are what people type. */
-const asTail = (args: ReadonlyArray<string>): ReadonlyArray<string> =>
-  args[0] === "tail"
+const asTail = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const end = args.indexOf("--")
+  return args[0] === "tail"
     ? args.flatMap((word, i) => {
       const [, flags, lines] = /^-(f?n|)(\d+)$/.exec(word) ?? []
-      return lines === undefined || args[i - 1]?.startsWith("--") || args[i - 1] === "-n"
+      return lines === undefined || args[i - 1]?.startsWith("--") || args[i - 1] === "-n" || (end >= 0 && i > end)
         ? [word]
         : [`-${flags === "" ? "n" : flags}`, lines]
     })
     : args
+}
 
 /**
  * Runs the command line with arguments. Fails with what says the exit code.
