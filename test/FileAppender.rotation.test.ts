@@ -47,6 +47,13 @@ const appendTo = (path: string, options: Partial<FileAppender.Options>, count: n
     )
   ).pipe(Effect.provide(logOn({ path, ...options })))
 
+/** A logger, and what it is told. */
+const logged = () => {
+  const messages: Array<string> = []
+  const logger = Logger.make(({ message }) => void messages.push(String(message)))
+  return { messages, logger: Logger.layer([logger], { mergeWithExisting: false }) }
+}
+
 describe("names", () => {
   const sealed = "audit.20261123T091502.114Z.01JD0000000000000000ABCDEF.jsonl"
 
@@ -256,10 +263,7 @@ describe("a segment in the middle", () => {
       yield* appendTo(path, {}, 20)
       const faults = faultyPort()
       faults.next("read", failWith("EIO"))
-      const messages: Array<string> = []
-      const logger = Logger.layer([Logger.make(({ message }) => void messages.push(String(message)))], {
-        mergeWithExisting: false
-      })
+      const { logger, messages } = logged()
       yield* Audit.use((audit) => audit.append({ n: 20, text: "" })).pipe(
         Effect.provide(logOn({ path, rotate: { size: "2 KiB" } }, logger)),
         Effect.provideService(FilePort, faults.port)
@@ -399,10 +403,7 @@ describe("retention", () => {
           }
           return real(...args as ReadonlyArray<never>) as never
         }, { times: 1000 })
-        const messages: Array<string> = []
-        const logger = Logger.layer([Logger.make(({ message }) => void messages.push(String(message)))], {
-          mergeWithExisting: false
-        })
+        const { logger, messages } = logged()
         yield* Audit.use((audit) => audit.append({ n: 40, text: "" })).pipe(
           Effect.provide(logOn({ path, retain: { size: "1 B" } }, logger)),
           Effect.provideService(FilePort, faults.port)

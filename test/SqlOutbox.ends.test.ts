@@ -4,31 +4,17 @@
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Redacted, type Scope, Semaphore } from "effect"
+import { Deferred, Effect, Exit, Fiber, Redacted, Semaphore } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
-import { type AuditLog, OutboxSchema } from "../src/index.ts"
-import { openSqlite, order, type Sql } from "./sqlClient.ts"
-import { auditOn, contents, kinds, nothing, reasonOf } from "./sqlSupport.ts"
-import { type Audit, granted, temporaryLog } from "./support.ts"
+import { OutboxSchema } from "../src/index.ts"
+import { openSqlite, order } from "./sqlClient.ts"
+import { auditOn, contents, kinds, nothing, outboxTest, reasonOf } from "./sqlSupport.ts"
+import { granted, temporaryLog } from "./support.ts"
 
 for (const kind of kinds()) {
   describe(`an outbox on ${kind.name}`, () => {
-    const check = (
-      name: string,
-      body: (test: {
-        readonly sql: Sql
-        readonly url: string
-        readonly another: Effect.Effect<Sql, unknown, Scope.Scope>
-        readonly log: AuditLog.AuditLog<typeof Audit.schema.Type>
-      }) => Effect.Effect<void, unknown, Scope.Scope>
-    ): void => {
-      it.live(name, () =>
-        Effect.gen(function*() {
-          const { another, sql, url } = yield* kind.make
-          yield* body({ sql, url, another, log: yield* auditOn(sql) })
-        }))
-    }
+    const check = outboxTest(kind)
 
     check(
       "does not commit an order whose append died, also if that is swallowed",

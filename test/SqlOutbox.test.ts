@@ -1,14 +1,14 @@
 /**
  * Staged records exist if and only if their transaction committed, on every database, whatever ends the transaction.
  */
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Scheduler, type Scope } from "effect"
+import { assert, describe } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, Fiber, Scheduler } from "effect"
 import { SqlClient } from "effect/sql"
-import { type AuditLog, Outbox, SizePolicy, SqlOutbox } from "../src/index.ts"
+import { Outbox, SizePolicy, SqlOutbox } from "../src/index.ts"
 import * as OutboxBell from "../src/internal/outboxBell.ts"
-import { order, type Sql } from "./sqlClient.ts"
-import { auditOn, contents, kinds, nothing, reasonOf } from "./sqlSupport.ts"
-import { type Audit, granted } from "./support.ts"
+import { order } from "./sqlClient.ts"
+import { auditOn, contents, kinds, nothing, outboxTest, reasonOf } from "./sqlSupport.ts"
+import { granted } from "./support.ts"
 
 /** A scheduler that lets a fiber give way once, at one of its operations. */
 class YieldsOnce extends Scheduler.MixedScheduler {
@@ -37,24 +37,7 @@ const nearTheEnd = Array.from({ length: 300 }, (_, i): { readonly before: number
 
 for (const kind of kinds()) {
   describe(`an outbox on ${kind.name}`, () => {
-    /** A test with a database, a typed log on its outbox, and a transaction of an order and its record. */
-    const check = (
-      name: string,
-      body: (test: {
-        readonly sql: Sql
-        readonly another: Effect.Effect<Sql, unknown, Scope.Scope>
-        readonly log: AuditLog.AuditLog<typeof Audit.schema.Type>
-        readonly pay: (id: string) => Effect.Effect<void, unknown>
-      }) => Effect.Effect<void, unknown, Scope.Scope>
-    ): void => {
-      it.live(name, () =>
-        Effect.gen(function*() {
-          const { another, sql } = yield* kind.make
-          const log = yield* auditOn(sql)
-          const pay = (id: string) => Effect.andThen(order(sql, id), log.append(granted(id))).pipe(Effect.asVoid)
-          yield* body({ sql, another, log, pay })
-        }))
-    }
+    const check = outboxTest(kind)
 
     check(
       "stages what commits, in order, with the receipt of a buffered record",

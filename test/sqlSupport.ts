@@ -1,14 +1,15 @@
 /**
  * The databases that the tests of the outbox run on: SQLite everywhere, PostgreSQL where its server can be had.
  */
+import { it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, type Scope } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as Path from "node:path"
 import { afterAll, beforeAll } from "vitest"
 import { OutboxSchema, SqlOutbox } from "../src/index.ts"
 import { Postgres, type PostgresOptions, whyNoPostgres } from "./servers/postgres.ts"
-import { openPostgres, openSqlite, type Sql } from "./sqlClient.ts"
-import { Audit, temporaryDirectory } from "./support.ts"
+import { openPostgres, openSqlite, order, type Sql } from "./sqlClient.ts"
+import { Audit, granted, temporaryDirectory } from "./support.ts"
 
 /** A database of one test, empty but for the outbox's tables and a business table `orders (id text)`. */
 export interface Database {
@@ -102,6 +103,26 @@ export const auditOn = (sql: Sql, options?: SqlOutbox.Options) =>
     Effect.map((context) => Effect.provideContext(Audit, context)),
     Effect.flatten
   )
+
+/** A test on a kind of database: with a typed log on its outbox, and an order and its record that belong together. */
+export const outboxTest = (kind: Kind) =>
+(
+  name: string,
+  body: (
+    test: Database & {
+      readonly log: Effect.Success<ReturnType<typeof auditOn>>
+      readonly pay: (id: string) => Effect.Effect<void, unknown>
+    }
+  ) => Effect.Effect<void, unknown, Scope.Scope>
+): void => {
+  it.live(name, () =>
+    Effect.gen(function*() {
+      const database = yield* kind.make
+      const log = yield* auditOn(database.sql)
+      const pay = (id: string) => Effect.andThen(order(database.sql, id), log.append(granted(id))).pipe(Effect.asVoid)
+      yield* body({ ...database, log, pay })
+    }))
+}
 
 /** Why an effect failed: the tag of the reason of an error that has one, or the error itself. */
 export const reasonOf = (exit: Exit.Exit<unknown, unknown>): unknown => {

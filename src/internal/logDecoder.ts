@@ -7,6 +7,7 @@ import { id } from "../AuditRecord.ts"
 import * as Codec from "../Codec.ts"
 import * as HashChain from "../HashChain.ts"
 import type { AuditRecord, LogEntry, Place } from "../LogEntry.ts"
+import { preview } from "./damagedLine.ts"
 import type { LineBuffer } from "./lineBuffer.ts"
 import * as LineScanner from "./lineScanner.ts"
 import type { Traits } from "./lineTraits.ts"
@@ -35,9 +36,6 @@ const newline = 0x0a
 const textBytes = 8 * 1024
 
 const lineBytesMaxDefault = 64 * 1024 * 1024
-
-/** Bytes of a damaged line that people are shown. */
-const previewBytesMax = 80
 
 export class LogDecoder {
   readonly lineBytesMax: number
@@ -325,7 +323,3 @@ const placeOf = (file: string, { length, number, offset }: LineScanner.ScannedLi
   length,
   line: number
 })
-
-const preview = (line: Uint8Array): string =>
-  JSON.stringify(Buffer.from(line.subarray(0, previewBytesMax)).toString("latin1")).slice(1, -1)
-    .replace(/[\u007f-\u00ff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`)

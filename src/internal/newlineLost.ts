@@ -24,8 +24,8 @@ const isResync = (bytes: Uint8Array, digests: HashChain.Digests): boolean => {
 /** Whether a damaged line is a whole record with a resync line or a line of another program behind it. */
 export const lacksNewline = (line: Uint8Array, digests: HashChain.Digests): boolean => {
   if (!Codec.mayBeRecord(line)) return false
-  const [first] = Salvage.find(line, digests)
-  if (first?.offset !== 0) return false
+  const first = Salvage.recordAt(Buffer.from(line.buffer, line.byteOffset, line.length), 0, digests)
+  if (first === undefined) return false
   const rest = line.subarray(first.length)
   return Codec.parse(rest)._tag === "Foreign" || isResync(rest, digests)
 }

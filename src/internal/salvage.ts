@@ -35,7 +35,8 @@ export const find = (line: Uint8Array, digests: HashChain.Digests): ReadonlyArra
   return found
 }
 
-const recordAt = (bytes: Buffer, at: number, digests: HashChain.Digests): Found | undefined => {
+/** The whole record that begins at an offset; `undefined` if there is none. */
+export const recordAt = (bytes: Buffer, at: number, digests: HashChain.Digests): Found | undefined => {
   let tail = bytes.indexOf(tailStart, at)
   for (let tried = 0; tail >= 0 && tried < endsMax; tried++) {
     const candidate = bytes.subarray(at, tail + tailBytes)

@@ -32,10 +32,10 @@ export interface VerificationOptions {
 
 const removedStart = Buffer.from(`,"_tag":"auditlog/SegmentRemoved"`)
 
-/** The keys as a scan wants them, and a worker thread can have them. They must be valid. */
 /** Ids that are listed. A log is under a few keys; whoever makes ids up must not fill the memory with them. */
 const unknownKeysMax = 100
 
+/** The keys as a scan wants them, and a worker thread can have them. They must be valid. */
 const scanKeys = (keys: ReadonlyArray<HashChain.Key>): Keys =>
   new Map(keys.map(({ id, secret }) => [id, createSecretKey(Buffer.from(Redacted.value(secret) as Uint8Array))]))
 
