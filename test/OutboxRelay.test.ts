@@ -13,7 +13,9 @@ import {
   admitDeletes,
   drain,
   drained,
+  fillDisk,
   lines,
+  metric,
   numbered,
   numbers,
   provide,
@@ -239,6 +241,51 @@ for (const kind of kinds()) {
     )
 
     check(
+      "commits nothing and repeats nothing while the database's disk is full and the log's is not, and counts its retries",
+      ({ path, sql }) =>
+        Effect.gen(function*() {
+          yield* stage(sql, numbered(0, 5))
+          const free = yield* fillDisk(sql)
+          const pay = Effect.andThen(sql`INSERT INTO orders (id) VALUES ('a')`, stage(sql, numbered(5, 6)))
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(sql.withTransaction(pay))))
+          const retries = Effect.map(metric("auditlog_outbox_retries_total"), (count) => count ?? 0)
+          const before = yield* retries
+          const fiber = yield* Effect.forkChild(run(sql, path))
+          yield* until("three attempts", retries, (count) => count >= before + 3)
+          assert.deepStrictEqual(lines(path), numbers(0, 5))
+          const { orders, staged } = yield* contents(sql)
+          assert.deepStrictEqual([orders, staged.length], [[], 5])
+          yield* free
+          yield* sql.withTransaction(pay)
+          yield* until("an empty outbox", contents(sql), ({ staged }) => staged.length === 0)
+          yield* Fiber.interrupt(fiber)
+          assert.deepStrictEqual(lines(path), numbers(0, 6))
+        })
+    )
+
+    if (kind.name === "sqlite") {
+      check(
+        "drains a database that has no room for another record, which makes room",
+        ({ path, sql }) =>
+          Effect.gen(function*() {
+            const [size] = yield* sql<{ page_count: number }>`PRAGMA page_count`
+            yield* sql.unsafe(`PRAGMA max_page_count = ${size!.page_count + 20}`)
+            let count = 0
+            const record = () => [{ n: count, text: "x".repeat(2000) }]
+            const error = yield* Effect.flip(
+              Effect.forever(Effect.suspend(() => Effect.andThen(stage(sql, record()), Effect.sync(() => count++))))
+            )
+            assert.include(String(error), "database or disk is full")
+            assert.isAbove(count, 10)
+            assert.strictEqual(yield* drain(sql, path), count)
+            yield* stage(sql, record())
+            assert.strictEqual(yield* drain(sql, path), 1)
+            assert.deepStrictEqual(lines(path), numbers(0, count + 1))
+          })
+      )
+    }
+
+    check(
       "waits while the log's disk is full, and drains when there is room",
       ({ path, sql }) =>
         Effect.gen(function*() {
@@ -339,20 +386,15 @@ for (const kind of kinds()) {
 
     check("says what waits, since when, and what it has drained", ({ path, sql }) =>
       Effect.gen(function*() {
-        const value = (name: string) =>
-          Effect.map(Metric.snapshot, (all) => {
-            const found = all.find(({ id }) => id === name)?.state as { count?: number; value?: number } | undefined
-            return found?.count ?? found?.value
-          })
-        const before = (yield* value("auditlog_outbox_drained_total")) ?? 0
+        const before = (yield* metric("auditlog_outbox_drained_total")) ?? 0
         yield* Metric.update(Metrics.outboxBacklog, -1)
         yield* Metric.update(Metrics.outboxOldest, -1)
         yield* stage(sql, numbered(0, 3))
         const fiber = yield* Effect.forkChild(run(sql, path))
         yield* drained(path, 3)
-        yield* until("the count", value("auditlog_outbox_drained_total"), (count) => count === before + 3)
-        yield* until("the backlog", value("auditlog_outbox_backlog"), (count) => count === 0)
-        assert.strictEqual(yield* value("auditlog_outbox_oldest_seconds"), 0)
+        yield* until("the count", metric("auditlog_outbox_drained_total"), (count) => count === before + 3)
+        yield* until("the backlog", metric("auditlog_outbox_backlog"), (count) => count === 0)
+        assert.strictEqual(yield* metric("auditlog_outbox_oldest_seconds"), 0)
         yield* Fiber.interrupt(fiber)
       }))
 

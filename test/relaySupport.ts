@@ -2,7 +2,7 @@
  * Relays as the tests run them, and what they leave in the log.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import { Effect } from "effect"
+import { Effect, Metric } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Fs from "node:fs"
 import { OutboxRelay, OutboxSchema } from "../src/index.ts"
@@ -52,6 +52,34 @@ export const until = <A>(what: string, look: Effect.Effect<A, unknown>, holds: (
 
 export const drained = (path: string, count: number) =>
   until(`${count} lines`, Effect.sync(() => lines(path)), (found) => found.length >= count)
+
+/** Makes every change of the outbox fail as on a full disk; gives what ends that. */
+export const fillDisk = Effect.fnUntraced(function*(sql: Sql) {
+  if (OutboxSchema.dialectOf(sql) === "sqlite") {
+    for (const change of ["INSERT", "DELETE"]) {
+      yield* sql.unsafe(
+        `CREATE TRIGGER full_${change} BEFORE ${change} ON audit_outbox ` +
+          `BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END`
+      )
+    }
+    return Effect.andThen(sql.unsafe("DROP TRIGGER full_INSERT"), sql.unsafe("DROP TRIGGER full_DELETE"))
+  }
+  yield* sql.unsafe(
+    "CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS " +
+      "$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$"
+  )
+  yield* sql.unsafe(
+    "CREATE TRIGGER full_disk BEFORE INSERT OR DELETE ON audit_outbox FOR EACH ROW EXECUTE FUNCTION disk_is_full()"
+  )
+  return sql.unsafe("DROP TRIGGER full_disk ON audit_outbox")
+})
+
+/** The value of a metric, by its name; `undefined` if it has none yet. */
+export const metric = (name: string) =>
+  Effect.map(Metric.snapshot, (all) => {
+    const found = all.find(({ id }) => id === name)?.state as { count?: number; value?: number } | undefined
+    return found?.count ?? found?.value
+  })
 
 /** Makes every deletion of rows fail, as a database does that goes away after the append. */
 export const refuseDeletes = (sql: Sql) =>
